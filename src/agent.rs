@@ -1,0 +1,4 @@
+//! Kinds of agents as data, and the command lines made of them. Pure. Invariant: nothing here knows one
+//! agent by name; what differs is in the profiles.
+
+pub mod profile;

@@ -1,0 +1,11 @@
+//! `fleetctl`: keeps a fleet of coding-agent sessions the way a checked-in file says it should be.
+
+pub mod agent;
+pub mod launch;
+pub mod manifest;
+pub mod name;
+pub mod plan;
+pub mod process;
+pub mod record;
+pub mod snapshot;
+pub mod world;

@@ -1,0 +1,3 @@
+//! The `fleetctl` program.
+
+fn main() {}

@@ -1,0 +1,265 @@
+//! The desired state, resolved: every default applied, every `each` unrolled, every name checked. Plain
+//! data, made only by `manifest::load`. Invariant: a `Fleet` is valid as a whole; what is wrong with a file
+//! became a problem instead.
+
+use crate::agent::profile::{Mode, Profile};
+use crate::name::Name;
+use crate::record::Applied;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What one manifest describes.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Its name, unique per user.
+    pub name: Name,
+    /// The files that were read, the manifest first.
+    pub sources: Vec<PathBuf>,
+    /// A digest of all that was read, as hex: the identity of a revision.
+    pub digest: String,
+    /// The sessions, in file order.
+    pub sessions: IndexMap<Name, Session>,
+    /// Renames.
+    pub moved: Vec<Moved>,
+    /// Sessions to be let go of.
+    pub removed: Vec<Removed>,
+    /// Fleet-wide settings.
+    pub settings: Settings,
+}
+
+/// Fleet-wide settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// When the controller decommissions what is gone from the file.
+    pub prune: Prune,
+    /// What happens to work at risk.
+    pub at_risk: AtRisk,
+    /// How many agents may be starting at once.
+    pub max_starting: usize,
+    /// How many agents may run; shells do not count.
+    pub max_running: usize,
+    /// Which tmux server.
+    pub socket: Socket,
+}
+
+/// `prune`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prune {
+    /// After it has been gone from the file that long.
+    After(Duration),
+    /// Only by `apply --prune`.
+    Manual,
+}
+
+/// `at_risk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtRisk {
+    /// Hold the decommission and show it.
+    Keep,
+    /// Salvage, then move to the trash.
+    Archive,
+}
+
+/// `tmux: {socket: …}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Socket {
+    /// The user's own server.
+    Default,
+    /// `tmux -L NAME`.
+    Name(String),
+    /// `tmux -S PATH`, absolute.
+    Path(PathBuf),
+}
+
+/// `moved: [{from, to}]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The name it had.
+    pub from: Name,
+    /// The name it has in this file.
+    pub to: Name,
+}
+
+/// `removed: [{session, keep}]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The session that is no longer in the file.
+    pub session: Name,
+    /// Let go of it without touching it.
+    pub keep: bool,
+}
+
+/// One desired session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its name.
+    pub name: Name,
+    /// What runs in it.
+    pub program: Program,
+    /// Put before the program's argv.
+    pub wrap: Vec<String>,
+    /// Given with a fresh start.
+    pub prompt: Option<String>,
+    /// What a changed prompt causes.
+    pub on_prompt_change: OnPromptChange,
+    /// The agent's model.
+    pub model: Option<String>,
+    /// The agent's permission mode.
+    pub mode: Option<Mode>,
+    /// Further arguments of the agent.
+    pub args: Vec<String>,
+    /// Environment, values may hold `${env.NAME}`.
+    pub env: BTreeMap<String, String>,
+    /// A file of `NAME=value` lines, absolute; read at launch.
+    pub env_file: Option<PathBuf>,
+    /// The repository.
+    pub repo: Repo,
+    /// Where it works.
+    pub worktree: Worktree,
+    /// Relative to the worktree.
+    pub cwd: PathBuf,
+    /// Untracked files of the main worktree to bring.
+    pub files: Files,
+    /// Run in the pane before the first start.
+    pub setup: Option<Commands>,
+    /// Run after the stop and before the trash.
+    pub teardown: Option<Commands>,
+    /// `state`.
+    pub state: Desired,
+    /// `restart`.
+    pub restart: Restart,
+    /// These are started before it.
+    pub depends_on: Vec<Name>,
+    /// When a restart-class change is done.
+    pub on_change: OnChange,
+    /// Never decommissioned.
+    pub protect: bool,
+    /// What becomes of the conversation at a start.
+    pub resume: Resume,
+    /// For selectors.
+    pub labels: BTreeMap<String, String>,
+    /// The manifest's values by class, as the store keeps them.
+    pub applied: Applied,
+}
+
+impl Session {
+    /// True for a shell or a plain command: it counts in no limit and has no activity.
+    #[must_use]
+    pub fn is_shell(&self) -> bool {
+        !matches!(self.program, Program::Agent(_))
+    }
+}
+
+/// What runs in a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Program {
+    /// An agent of this profile, all `extends` resolved.
+    Agent(Box<Profile>),
+    /// `sh -c TEXT`.
+    ShellCommand(String),
+    /// An argv.
+    Argv(Vec<String>),
+    /// The user's shell, interactive (`agent: shell`).
+    Shell,
+}
+
+/// `repos.X`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repo {
+    /// Absolute; any directory inside the repository will do.
+    pub path: PathBuf,
+    /// The default base of its branches.
+    pub base: Option<String>,
+    /// Where its worktrees go, absolute; `None`: `../<directory>.worktrees` beside the repository.
+    pub worktrees: Option<PathBuf>,
+    /// How old a remote base may be before a create fetches it; `None`: never fetch.
+    pub fetch: Option<Duration>,
+}
+
+/// `worktree`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Worktree {
+    /// Its own.
+    Own {
+        /// The branch; `None` for a detached HEAD.
+        branch: Option<String>,
+        /// The session's own base, over the repository's.
+        base: Option<String>,
+    },
+    /// The repository itself.
+    Repository,
+    /// That of another session.
+    Shared(Name),
+}
+
+/// `files`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Files {
+    /// Globs of files to copy.
+    pub copy: Vec<String>,
+    /// Globs of files to link.
+    pub link: Vec<String>,
+}
+
+/// `setup` or `teardown`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commands {
+    /// `sh -c` texts, one after the other.
+    pub run: Vec<String>,
+    /// For each of them.
+    pub timeout: Duration,
+}
+
+/// `state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Desired {
+    /// It should run.
+    Running,
+    /// It should not; the worktree stays.
+    Stopped,
+}
+
+/// `restart`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// After a crash.
+    OnFailure,
+    /// However it ended.
+    Always,
+    /// Never by itself.
+    Never,
+}
+
+/// `on_change`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    /// When it is idle and detached.
+    Idle,
+    /// When it is detached.
+    Now,
+    /// By `fleetctl restart`.
+    Manual,
+}
+
+/// `on_prompt_change`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPromptChange {
+    /// Said, and nothing else.
+    Ignore,
+    /// A restart with a new conversation.
+    Restart,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// A lost conversation starts fresh and says so.
+    Preferred,
+    /// A lost conversation holds the start.
+    Required,
+    /// Every start is fresh.
+    Never,
+}

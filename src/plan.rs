@@ -1,0 +1,542 @@
+//! The decisions: from what should be, what is, and what is remembered, to a typed list of steps and holds.
+//! Pure, total and deterministic to the byte: no I/O, no clock, no failure. What cannot be done, and why,
+//! is output. Invariant: nothing that was not seen, not marked, or not asked for is ever in a step.
+
+use crate::name::{Name, Run, Spec, Uid};
+use crate::record::{Applied, EndKind, Place, StopReason, WishKind};
+use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What the caller allows and asks, beside the file.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Whose marks are ours.
+    pub installation: crate::name::Installation,
+    /// Which sessions the pass is about; `None` for all.
+    pub only: Option<BTreeSet<Name>>,
+    /// What to do with sessions that are gone from the file.
+    pub removals: Removals,
+    /// Sessions that may be cut off although they are busy, waiting or attached.
+    pub now: BTreeSet<Name>,
+    /// The number of decommissions and recreates that was approved.
+    pub max_decommission: Option<usize>,
+    /// What a verb asks of single sessions.
+    pub requests: BTreeMap<Name, Request>,
+    /// The incarnation in whose pane the program runs.
+    pub inside: Option<Uid>,
+}
+
+/// What to do with sessions that are gone from the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removals {
+    /// Decommission them, unless `prune: manual`.
+    Confirmed,
+    /// Decommission them, with `prune: manual` too.
+    Prune,
+    /// Decommission them when `prune` has passed.
+    WhenDue,
+    /// Leave them: the pass is about named sessions.
+    Leave,
+}
+
+/// What a verb asks of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// `start`
+    Start {
+        /// `--new-worktree`: make a lost worktree anew.
+        new_worktree: bool,
+    },
+    /// `restart`
+    Restart {
+        /// `--fresh`: leave the conversation.
+        fresh: bool,
+        /// `--recreate`: another worktree.
+        recreate: bool,
+        /// `--setup`: run `setup` again.
+        setup: bool,
+    },
+    /// `rm`
+    Remove {
+        /// `--archive`: although work is at risk.
+        archive: bool,
+        /// `--keep`: let go of it without touching it.
+        keep: bool,
+    },
+}
+
+/// The whole plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The fleet.
+    pub fleet: Name,
+    /// The last recorded revision.
+    pub revision: u64,
+    /// The manifest differs from that revision, which would make it the next one.
+    pub new_revision: bool,
+    /// The files that were read.
+    pub sources: Vec<PathBuf>,
+    /// When the world was seen.
+    pub seen: Timestamp,
+    /// One entry a session: in file order, then those gone from the file by name.
+    pub entries: Vec<Entry>,
+    /// What must be asked before the plan is complete.
+    pub questions: BTreeSet<Question>,
+    /// What a reader should know: possible renames, say.
+    pub hints: Vec<Hint>,
+    /// What could not be seen at all.
+    pub blind: Vec<Blind>,
+    /// Indices into `entries`, in the order of acting: creates and starts (dependencies first), then updates,
+    /// restarts and recreates, then stops, then decommissions (dependents and sharers first).
+    pub order: Vec<usize>,
+}
+
+/// What the plan says of one session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The session.
+    pub name: Name,
+    /// Its incarnation, when it has one.
+    pub uid: Option<Uid>,
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// Field changes, with old and new values.
+    pub changes: Vec<Change>,
+    /// Facts worth saying beside the verdict.
+    pub notes: Vec<Note>,
+    /// How it is, whatever is to be done.
+    pub status: Status,
+}
+
+/// What is to be done with a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is as it should be.
+    Synced,
+    /// A step.
+    Do(Step),
+    /// A step that is not done.
+    Hold(Hold),
+}
+
+/// How a session is now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Status {
+    /// Its health.
+    pub health: Health,
+    /// What its agent does, as far as it is known.
+    pub activity: Activity,
+    /// A client sees it.
+    pub attached: bool,
+    /// Its agent's process runs.
+    pub running: bool,
+    /// The branch that its worktree is on now.
+    pub branch: Option<String>,
+    /// The directory it works in.
+    pub directory: Option<PathBuf>,
+    /// The tmux session that holds its pane, by its name now.
+    pub tmux_session: Option<String>,
+    /// Its pane.
+    pub pane: Option<PaneId>,
+    /// The end that stands.
+    pub end: Option<EndKind>,
+}
+
+/// One word for how a session fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Health {
+    /// It runs.
+    Healthy,
+    /// It is being made or started.
+    Progressing,
+    /// It crashed and will be started again.
+    Degraded,
+    /// It does not run, and should not.
+    Stopped,
+    /// It failed for good.
+    Failed,
+    /// Not there yet.
+    #[default]
+    Missing,
+    /// It could not be seen.
+    Unknown,
+}
+
+/// What an agent does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activity {
+    /// Not known; counts as busy.
+    #[default]
+    Unknown,
+    /// A shell or a command: it has none.
+    Shell,
+    /// A shell with a program in the foreground.
+    Busy,
+    /// It has exited.
+    Exited,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What.
+    pub kind: StepKind,
+    /// Why.
+    pub reason: StepReason,
+}
+
+/// What a step does, with all that the executor needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepKind {
+    /// Make worktree, pane and agent.
+    Create(Creation),
+    /// Start a run, in a new tmux session or in the window of the dead pane.
+    Start {
+        /// How.
+        launch: LaunchMode,
+        /// Our dead pane, if it is still there.
+        over: Option<PaneId>,
+        /// Run `setup` again first.
+        setup: bool,
+    },
+    /// End the run and start another.
+    Restart {
+        /// How.
+        launch: LaunchMode,
+        /// The pane as it was seen: the precondition.
+        pane: PaneId,
+        /// Run `setup` again first.
+        setup: bool,
+    },
+    /// Decommission, then create.
+    Recreate {
+        /// The old half.
+        retire: Retirement,
+        /// The new half.
+        create: Creation,
+    },
+    /// Take over in-place fields, a new name or lost marks.
+    Update {
+        /// The name, if it changed.
+        rename: Option<Name>,
+    },
+    /// End the run and keep everything else.
+    Stop {
+        /// Why.
+        reason: StopReason,
+        /// The pane as it was seen; `None` when only the intent is to be recorded.
+        pane: Option<PaneId>,
+    },
+    /// Stop, salvage, move to the trash, leave a tombstone.
+    Decommission(Retirement),
+    /// Drop the record; touch nothing.
+    Forget,
+    /// Record an end that was seen, and do nothing else.
+    Settle(EndKind),
+}
+
+/// What a create makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Creation {
+    /// Where it will work. For a worktree of its own: the path and branch to be.
+    pub place: Place,
+    /// Where the branch comes from; `None` without a worktree of its own.
+    pub branch: Option<BranchSource>,
+    /// The ground that was looked at: asked again right before.
+    pub ground: Option<GroundAt>,
+    /// The tmux session's name.
+    pub tmux_name: String,
+}
+
+/// What a decommission ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retirement {
+    /// Our pane, dead or alive, as it was seen.
+    pub pane: Option<PaneId>,
+    /// The worktree of its own, if it has one.
+    pub work: Option<WorkAt>,
+    /// Go on although work is at risk: salvage keeps it.
+    pub archive: bool,
+    /// The risks that were seen and accepted.
+    pub risks: Vec<Risk>,
+    /// Commits that stay on the branch, and that branch.
+    pub commits: Option<(usize, String)>,
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaunchMode {
+    /// A new conversation, with the prompt. `lost` is the conversation that could not be resumed.
+    Fresh {
+        /// The conversation whose transcript is gone.
+        lost: Option<String>,
+    },
+    /// The conversation of this id goes on.
+    Resume(String),
+    /// A shell or a command.
+    Plain,
+}
+
+/// Why a step is done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepReason {
+    /// The file has it and the machine does not.
+    New,
+    /// Its runtime is gone: killed, or the server died.
+    Gone,
+    /// Its run crashed.
+    Crashed {
+        /// The exit status, if it is known.
+        status: Option<i32>,
+        /// The signal, if one ended it.
+        signal: Option<i32>,
+    },
+    /// `restart: always`.
+    Ended,
+    /// Fields changed in the file.
+    Changed,
+    /// The file says `state: running` again, or a human said `start`.
+    Wanted,
+    /// A human asked for it.
+    Asked,
+    /// The file says `state: stopped`.
+    StoppedInFile,
+    /// It is gone from the file since then.
+    LeftFile(Option<Timestamp>),
+    /// The file's `removed` lets go of it.
+    LetGo,
+    /// Nothing of it is left on the machine.
+    NothingLeft,
+    /// The file's `moved` renames it.
+    Moved {
+        /// The old name.
+        from: Name,
+    },
+    /// Its run ended, and that end stands.
+    EndSeen,
+}
+
+/// A step that is not done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// The step that would be done.
+    pub wants: Wants,
+    /// Why it is not.
+    pub reason: HoldReason,
+}
+
+/// The verb of the step that a hold stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wants {
+    /// Create.
+    Create,
+    /// Start or resume.
+    Start,
+    /// Restart.
+    Restart,
+    /// Recreate.
+    Recreate,
+    /// Update.
+    Update,
+    /// Stop.
+    Stop,
+    /// Decommission.
+    Decommission,
+    /// Nothing would be done, but something stands in the way of knowing.
+    Nothing,
+}
+
+/// Why a step is not done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HoldReason {
+    /// The agent is busy, or its activity is unknown, which counts as busy. Lifted by idleness or `--now`.
+    Busy,
+    /// A client sees the pane. Lifted by detaching or `--now`.
+    Attached,
+    /// `on_change: manual`. Lifted by `fleetctl restart`.
+    Manual,
+    /// `max_running` is reached.
+    Queued {
+        /// Its place in the queue, from 1.
+        place: usize,
+        /// The queue's length.
+        of: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// It depends on a session that is not started.
+    Dependency {
+        /// Which.
+        on: Name,
+    },
+    /// A human's wish. Lifted by `start` or `release`.
+    Wish {
+        /// Which.
+        kind: WishKind,
+        /// Why, in his words.
+        why: Option<String>,
+        /// Who.
+        by: String,
+        /// Since when.
+        since: Timestamp,
+        /// Until when.
+        until: Option<Timestamp>,
+    },
+    /// Its worktree holds work that would be at risk.
+    AtRisk(Vec<Risk>),
+    /// `protect: true`, since this revision.
+    Protected {
+        /// Which.
+        since: u64,
+    },
+    /// The mass guard: too many at once.
+    Mass {
+        /// How many would go.
+        would: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// `prune` has not passed, or is manual.
+    Prune {
+        /// When it will be done; `None` for manual.
+        due: Option<Timestamp>,
+    },
+    /// Something on the machine stands on a name, path or branch that it needs.
+    Conflict(Conflict),
+    /// Its worktree's directory is gone while git still lists it.
+    Lost {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// Two live objects carry its uid.
+    Doubled,
+    /// Our mark, but no record of it.
+    Orphaned,
+    /// Something of an earlier run still runs.
+    StillRunning {
+        /// Its pid.
+        pid: u32,
+        /// Its command's name.
+        command: String,
+    },
+    /// The user's own panes beside ours run something that the step would end.
+    YourPanes(Vec<String>),
+    /// Its conversation is gone and `resume: required`.
+    ConversationLost {
+        /// Its id.
+        id: String,
+    },
+    /// It waits for the steps of other sessions in this pass: creates in its repository, its dependents.
+    After(Vec<Name>),
+    /// It waits to be started again after crashes.
+    Backoff {
+        /// When.
+        due: Timestamp,
+    },
+    /// What must be seen before it can be decided could not be seen.
+    Unseen(Blind),
+    /// The base of its branch cannot be resolved.
+    NoBase {
+        /// What was tried.
+        base: String,
+    },
+    /// The program runs in the session that the step would end.
+    Inside,
+    /// The server on the socket is not the one that the fleet lives on.
+    OtherSocket {
+        /// The recorded one.
+        recorded: PathBuf,
+    },
+}
+
+/// What stands in the way of a create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// A tmux session with its name that is not ours.
+    Session {
+        /// Its name.
+        name: String,
+    },
+    /// A worktree that is not ours, or something else, at its path.
+    Path {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Its branch is checked out elsewhere.
+    Branch {
+        /// Which.
+        branch: String,
+        /// Where.
+        at: PathBuf,
+    },
+}
+
+/// A changed field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its path: `model`, `env.PORT`, `prompt`.
+    pub field: String,
+    /// The value in force; `None` for the default.
+    pub from: Option<String>,
+    /// The file's value; `None` for the default.
+    pub to: Option<String>,
+    /// What it causes.
+    pub class: ChangeClass,
+}
+
+/// What a change of a field causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeClass {
+    /// Another worktree.
+    Recreate,
+    /// A restart.
+    Restart,
+    /// Taken over in place.
+    InPlace,
+    /// Said; used at the next creation or start.
+    Noted,
+}
+
+/// A fact worth saying beside a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Its worktree is on another branch than at creation.
+    OnBranch(String),
+    /// Its worktree's HEAD is detached although it was made with a branch.
+    Detached(String),
+    /// Its tmux session was renamed.
+    Renamed(String),
+    /// Its conversation is gone; it starts afresh.
+    FreshConversation(String),
+    /// What `__launch` reported.
+    LaunchFailed(String),
+    /// It crashed that many times.
+    CrashedTimes(u32),
+    /// A restart-class change waits for the next start.
+    AtNextStart,
+}
+
+/// A hint under the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// One session is removed and one added: perhaps a rename.
+    PerhapsMoved {
+        /// The removed one.
+        from: Name,
+        /// The added one.
+        to: Name,
+    },
+}
+
+/// What the executor compares right before acting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// The run in the pane.
+    pub run: Run,
+    /// The spec in its mark.
+    pub spec: Spec,
+    /// The fields in force.
+    pub applied: Applied,
+}
