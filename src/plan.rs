@@ -22,6 +22,8 @@ pub struct Policy {
     pub now: BTreeSet<Name>,
     /// The number of decommissions and recreates that was approved.
     pub max_decommission: Option<usize>,
+    /// The incarnations whose end was approved already: the mass guard lets them pass.
+    pub approved: BTreeSet<Uid>,
     /// What a verb asks of single sessions.
     pub requests: BTreeMap<Name, Request>,
     /// The incarnation in whose pane the program runs.

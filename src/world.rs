@@ -40,6 +40,8 @@ pub enum Act {
         repo: PathBuf,
         /// The base, `origin/main`; `None` for the default one.
         base: Option<String>,
+        /// Done already when the last fetch is younger.
+        max_age: Duration,
     },
     /// `git worktree add --lock`. Done already when the path is a complete worktree locked with this uid.
     AddWorktree(AddWorktree),
@@ -97,6 +99,8 @@ pub enum Act {
         worktree: WorktreeOf,
         /// Where to.
         to: PathBuf,
+        /// Only finish a move that had begun; [`ActError::Changed`] when none had.
+        finish_only: bool,
     },
     /// Brings a worktree back from the trash. Done already when it is back.
     Untrash {
@@ -215,6 +219,8 @@ pub enum Done {
     Added {
         /// The commit it stands on.
         head: String,
+        /// Its admin directory, `<common>/worktrees/NAME`.
+        admin: PathBuf,
     },
     /// What salvage pinned, by full ref name.
     Salvaged(Vec<String>),
