@@ -114,6 +114,7 @@ pub struct Entry {
 
 /// What is to be done with a session.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one a session; a box would only move it")]
 pub enum Verdict {
     /// It is as it should be.
     Synced,

@@ -1,0 +1,4 @@
+//! The one integration binary: the house's own rules, then the real tmux and git in sandboxes.
+
+mod house;
+mod layers;
