@@ -29,11 +29,11 @@ pub enum IdKind {
     /// fleetctl, a UUID.
     #[default]
     Uuid,
-    /// fleetctl, a name: `<fleet>-<session>-<6 of the uid>`.
+    /// fleetctl, a name: `<fleet>-<session>-<6 of the uid>-<4 random>`.
     Name,
     /// The agent; it is learned later.
     Agent,
-    /// There is none: files of the session's own stand for it.
+    /// There is none: files of the session's own, named by an id of ours, stand for it.
     None,
 }
 
