@@ -37,6 +37,9 @@ pub struct Launch {
     pub bring: Option<Bring>,
     /// `setup`, when it is due.
     pub setup: Option<Setup>,
+    /// A directory of the session's own, made when it is missing; for agents that keep their files there.
+    #[serde(default)]
+    pub state: Option<PathBuf>,
     /// Where a failure before the program is reported (a [`crate::snapshot::LaunchFailure`] as JSON).
     pub report: PathBuf,
 }
