@@ -146,9 +146,6 @@ impl Filler<'_> {
             for element in &self.profile.model {
                 options.push(self.fill(element)?);
             }
-            for (name, value) in &self.profile.model_env {
-                env.insert(name.clone(), self.fill(value)?);
-            }
         }
         options.extend(self.profile.args.iter().chain(self.words.args).cloned());
         Ok(options)
@@ -347,7 +344,7 @@ mod tests {
                 "copilot",
                 "copilot --session-id=ID -n shop/api --yolo --model big --interactive=-fix {id} it",
             ),
-            ("goose", "GOOSE_MODE=auto GOOSE_MODEL=big goose run -s -n ID --text=-fix {id} it"),
+            ("goose", "GOOSE_MODE=auto goose run -s -n ID --model big --text=-fix {id} it"),
             ("aider", aider),
         ];
         for (agent, expected) in table {
@@ -370,7 +367,7 @@ mod tests {
             ("gemini", "gemini --resume ID --approval-mode yolo -m big"),
             ("opencode", "opencode --session ID --auto -m big"),
             ("copilot", "copilot --session-id=ID --yolo --model big"),
-            ("goose", "GOOSE_MODE=auto GOOSE_MODEL=big goose session -r -n ID"),
+            ("goose", "GOOSE_MODE=auto goose session -r -n ID --model big"),
         ];
         for (agent, expected) in table {
             assert_eq!(line(agent, &resume), expected, "{agent}");
@@ -439,7 +436,10 @@ mod tests {
             globs("claude"),
             format!("${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/projects/*/{ID}.jsonl")
         );
-        assert_eq!(globs("gemini"), "$HOME/.gemini/tmp/*/chats/session-*-5c1e0000.jsonl");
+        assert_eq!(
+            globs("gemini"),
+            "${GEMINI_CLI_HOME:-$HOME}/.gemini/tmp/*/chats/session-*-5c1e0000.jsonl"
+        );
         assert_eq!(globs("aider"), format!("/s[[]1[]]/U/chat-{ID}.md"));
     }
 

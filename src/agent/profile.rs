@@ -85,8 +85,6 @@ pub struct Profile {
     pub prompt: Vec<String>,
     /// Arguments that choose the model.
     pub model: Vec<String>,
-    /// Environment that chooses the model.
-    pub model_env: BTreeMap<String, String>,
     /// What each mode adds; a mode that is not in here is refused for this agent.
     pub modes: BTreeMap<Mode, ModeFlags>,
     /// Globs of the files of which one exists when the conversation does; placeholders `{id}`, `{id8}`
