@@ -30,6 +30,22 @@ pub struct Policy {
     pub inside: Option<Uid>,
 }
 
+impl Policy {
+    /// A pass over the whole fleet, for which nothing beyond the file was asked or approved.
+    #[must_use]
+    pub fn new(installation: crate::name::Installation) -> Self {
+        Self {
+            installation,
+            only: None,
+            removals: Removals::Confirmed,
+            now: BTreeSet::new(),
+            max_decommission: None,
+            requests: BTreeMap::new(),
+            inside: None,
+        }
+    }
+}
+
 /// What to do with sessions that are gone from the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removals {
@@ -91,8 +107,12 @@ pub struct Plan {
     /// What could not be seen at all.
     pub blind: Vec<Blind>,
     /// Indices into `entries`, in the order of acting: creates and starts (dependencies first), then updates,
-    /// restarts and recreates, then stops, then decommissions (dependents and sharers first).
+    /// restarts and recreates, then stops, then decommissions (dependents and sharers first). A sharer that
+    /// must stop before its owner is recreated comes right before that recreate.
     pub order: Vec<usize>,
+    /// The new names that `moved` gives, to be recorded all at once before the first step: a name is a label,
+    /// and two sessions may swap theirs. Empty once they are recorded.
+    pub renames: BTreeMap<Uid, Name>,
 }
 
 /// What the plan says of one session.
@@ -102,8 +122,12 @@ pub struct Entry {
     pub name: Name,
     /// Its incarnation, when it has one.
     pub uid: Option<Uid>,
+    /// The name that its record has still, when `moved` gives it this one.
+    pub renamed_from: Option<Name>,
     /// What is to be done.
     pub verdict: Verdict,
+    /// A further step that is not done now: a restart that waits, while the verdict updates what needs none.
+    pub deferred: Option<Hold>,
     /// Field changes, with old and new values.
     pub changes: Vec<Change>,
     /// Facts worth saying beside the verdict.
@@ -190,7 +214,9 @@ pub struct Step {
     pub reason: StepReason,
 }
 
-/// What a step does, with all that the executor needs.
+/// What a step does, with all that the executor needs. Any step on a session of the file leaves
+/// [`Applied::after_update`] in its record, one that starts a run [`Applied::after_start`]. A session that
+/// shares a worktree starts in the directory that its owner's record has at that moment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepKind {
     /// Make worktree, pane and agent.
@@ -203,6 +229,15 @@ pub enum StepKind {
         over: Option<PaneId>,
         /// Run `setup` again first.
         setup: bool,
+    },
+    /// Check the branch of a lost worktree out again, bring files, run `setup`, start.
+    Rebuild {
+        /// The worktree.
+        work: WorkAt,
+        /// How.
+        launch: LaunchMode,
+        /// Our dead pane, if it is still there.
+        over: Option<PaneId>,
     },
     /// End the run and start another.
     Restart {
@@ -238,6 +273,36 @@ pub enum StepKind {
     Forget,
     /// Record an end that was seen, and do nothing else.
     Settle(EndKind),
+}
+
+impl StepKind {
+    /// The verb under which a hold of this step is shown.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        match self {
+            Self::Create(_) => Wants::Create,
+            Self::Start { .. } | Self::Rebuild { .. } => Wants::Start,
+            Self::Restart { .. } => Wants::Restart,
+            Self::Recreate { .. } => Wants::Recreate,
+            Self::Update { .. } => Wants::Update,
+            Self::Stop { .. } => Wants::Stop,
+            Self::Decommission(_) | Self::Forget => Wants::Decommission,
+            Self::Settle(_) => Wants::Nothing,
+        }
+    }
+
+    /// True when it ends a live run, takes a worktree away or drops a record.
+    #[must_use]
+    pub fn destroys(&self) -> bool {
+        matches!(
+            self,
+            Self::Restart { .. }
+                | Self::Recreate { .. }
+                | Self::Stop { .. }
+                | Self::Decommission(_)
+                | Self::Forget
+        )
+    }
 }
 
 /// What a create makes.
@@ -417,6 +482,13 @@ pub enum HoldReason {
     Doubled,
     /// Our mark, but no record of it.
     Orphaned,
+    /// Its worktree was moved by hand.
+    Strayed {
+        /// Where it was made.
+        recorded: PathBuf,
+        /// Where it is.
+        found: PathBuf,
+    },
     /// Something of an earlier run still runs.
     StillRunning {
         /// Its pid.

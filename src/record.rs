@@ -78,6 +78,18 @@ pub struct Record {
     /// When it was first seen to be gone from the file.
     #[serde(default)]
     pub gone_since: Option<Timestamp>,
+    /// The names that it had before, oldest first: a `moved` whose `from` is in here has been done.
+    #[serde(default)]
+    pub former: Vec<Name>,
+}
+
+impl Record {
+    /// Gives it another name and keeps the old one in mind.
+    pub fn rename(&mut self, to: Name) {
+        let from = std::mem::replace(&mut self.name, to);
+        self.former.retain(|name| name != &from && name != &self.name);
+        self.former.push(from);
+    }
 }
 
 /// Where a session works.
@@ -172,6 +184,30 @@ pub struct Applied {
     pub parting: Parting,
 }
 
+impl Applied {
+    /// What is in force after `wanted` was taken over without a start.
+    #[must_use]
+    pub fn after_update(&self, wanted: &Self) -> Self {
+        Self {
+            in_place: wanted.in_place.clone(),
+            noted: wanted.noted.clone(),
+            parting: Parting {
+                teardown: wanted.parting.teardown.clone(),
+                teardown_timeout: wanted.parting.teardown_timeout,
+                depends_on: wanted.parting.depends_on.clone(),
+                ..self.parting.clone()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// What is in force after a start with `wanted` in the worktree that there is.
+    #[must_use]
+    pub fn after_start(&self, wanted: &Self) -> Self {
+        Self { recreate: self.recreate.clone(), ..wanted.clone() }
+    }
+}
+
 /// What is needed to end a session whose text is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Parting {
@@ -247,6 +283,14 @@ pub struct Wish {
     pub since: Timestamp,
     /// Until when; `None` until it is released.
     pub until: Option<Timestamp>,
+}
+
+impl Wish {
+    /// True until its time has passed.
+    #[must_use]
+    pub fn stands_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// The kinds of wishes.
