@@ -40,6 +40,7 @@ impl Policy {
             removals: Removals::Confirmed,
             now: BTreeSet::new(),
             max_decommission: None,
+            approved: BTreeSet::new(),
             requests: BTreeMap::new(),
             inside: None,
         }
