@@ -58,9 +58,6 @@ pub struct Record {
     pub old_conversations: Vec<String>,
     /// The manifest's values that are in force.
     pub applied: Applied,
-    /// `setup` has run to its end in this worktree.
-    #[serde(default)]
-    pub setup_done: bool,
     /// The revision since which it is protected.
     #[serde(default)]
     pub protected_since: Option<u64>,
@@ -130,6 +127,15 @@ impl Place {
         match self {
             Self::Own { path, .. } | Self::Shared { path, .. } => path,
             Self::Repository { repo } => repo,
+        }
+    }
+
+    /// The branch at creation, if it has a worktree of its own with one.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        match self {
+            Self::Own { branch, .. } => branch.as_deref(),
+            Self::Shared { .. } | Self::Repository { .. } => None,
         }
     }
 
@@ -359,9 +365,7 @@ pub struct Intent {
 pub enum IntentKind {
     /// Make a session: worktree, pane, agent.
     Create {
-        /// The record as it is to be.
-        record: Box<Record>,
-        /// Where its branch comes from.
+        /// Where its branch comes from; `None` without a worktree of its own.
         branch: Option<BranchSource>,
     },
     /// Start a run of an existing session.
@@ -383,7 +387,7 @@ pub enum IntentKind {
     },
     /// Delete a session's part of the trash.
     EmptyTrash {
-        /// The directory, after it was renamed for deletion.
-        path: PathBuf,
+        /// The tombstone.
+        tombstone: Box<Tombstone>,
     },
 }

@@ -29,6 +29,9 @@ pub trait World {
 
     /// A new uid.
     fn mint(&mut self) -> Uid;
+
+    /// 128 random bits, for a conversation's id.
+    fn random(&mut self) -> u128;
 }
 
 /// One effect on the machine. Each may be performed again after it was cut off.
@@ -46,7 +49,12 @@ pub enum Act {
     /// `git worktree add --lock`. Done already when the path is a complete worktree locked with this uid.
     AddWorktree(AddWorktree),
     /// Writes a run's launch file and removes the report of an earlier run.
-    WriteLaunch(Box<Launch>),
+    WriteLaunch {
+        /// The file.
+        launch: Box<Launch>,
+        /// `setup` is due again, although it was done.
+        setup_again: bool,
+    },
     /// Makes a pane with its marks, running `__launch`. Done already when a pane with this mark lives.
     StartPane(StartPane),
     /// Writes the marks of a pane of ours anew.
@@ -182,6 +190,8 @@ pub struct StartPane {
     pub over: Option<PaneId>,
     /// The pane's directory.
     pub directory: PathBuf,
+    /// The launch file that `__launch` is given.
+    pub launch: PathBuf,
     /// The marks.
     pub mark: Mark,
 }
