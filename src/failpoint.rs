@@ -18,10 +18,8 @@ pub fn arm(at: i64) {
 pub fn boundary() {
     #[cfg(feature = "failpoints")]
     if LEFT.load(Ordering::SeqCst) > 0 && LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
-        let killed = rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::KILL,
-        );
+        let killed =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         tracing::error!(?killed, "the failpoint did not end the process");
     }
 }
