@@ -28,6 +28,8 @@ pub struct Policy {
     pub requests: BTreeMap<Name, Request>,
     /// The incarnation in whose pane the program runs.
     pub inside: Option<Uid>,
+    /// Where agents keep files of their own, each in a directory named by its uid.
+    pub agent_state: PathBuf,
 }
 
 impl Policy {
@@ -43,6 +45,7 @@ impl Policy {
             approved: BTreeSet::new(),
             requests: BTreeMap::new(),
             inside: None,
+            agent_state: PathBuf::new(),
         }
     }
 }
@@ -230,15 +233,8 @@ pub enum StepKind {
         over: Option<PaneId>,
         /// Run `setup` again first.
         setup: bool,
-    },
-    /// Check the branch of a lost worktree out again, bring files, run `setup`, start.
-    Rebuild {
-        /// The worktree.
-        work: WorkAt,
-        /// How.
-        launch: LaunchMode,
-        /// Our dead pane, if it is still there.
-        over: Option<PaneId>,
+        /// Make the lost directory of its own worktree anew before that.
+        rebuild: bool,
     },
     /// End the run and start another.
     Restart {
@@ -282,7 +278,7 @@ impl StepKind {
     pub fn wants(&self) -> Wants {
         match self {
             Self::Create(_) => Wants::Create,
-            Self::Start { .. } | Self::Rebuild { .. } => Wants::Start,
+            Self::Start { .. } => Wants::Start,
             Self::Restart { .. } => Wants::Restart,
             Self::Recreate { .. } => Wants::Recreate,
             Self::Update { .. } => Wants::Update,
