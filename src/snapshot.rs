@@ -270,6 +270,9 @@ pub struct WorkAt {
     pub repo: PathBuf,
     /// Its directory.
     pub path: PathBuf,
+    /// The kernel sessions of the runs that end before the worktree goes: that of the session itself and those
+    /// of its sharers. Their processes are no risk.
+    pub sids: Vec<u32>,
 }
 
 /// Where an agent keeps a conversation.
