@@ -8,5 +8,6 @@ pub mod name;
 pub mod plan;
 pub mod process;
 pub mod record;
+pub mod render;
 pub mod snapshot;
 pub mod world;

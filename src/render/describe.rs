@@ -1,0 +1,169 @@
+//! Everything that is known of one session. Invariant: an unknown thing is left out or said to be unknown,
+//! never guessed.
+
+use super::View;
+use super::layout::{pad, wrap};
+use super::plan::change_lines;
+use super::style::Tone;
+use super::words::hold::{lift, wanted, why};
+use super::words::time::span;
+use super::words::{self, Kind};
+use crate::plan::{Entry, Verdict};
+use crate::record::{Place, Record};
+use crate::snapshot::ServerId;
+use jiff::Timestamp;
+
+/// Something that happened to a session, as the store kept it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What, in one line.
+    pub text: String,
+}
+
+/// How wide the labels are.
+const LABEL: usize = 14;
+
+/// The description of one session: its entry in a plan, its record if there is one, its latest events.
+#[must_use]
+pub fn describe(entry: &Entry, record: Option<&Record>, events: &[Event], view: &View) -> String {
+    let mut page = Page { out: String::new(), view };
+    page.out.push_str(&format!("{}\n", view.style.paint(Tone::Strong, entry.name.as_str())));
+    verdict(&mut page, entry);
+    status(&mut page, entry);
+    if let Some(record) = record {
+        recorded(&mut page, record);
+    }
+    if !entry.changes.is_empty() {
+        page.field("changes", &[String::new()]);
+        change_lines(&mut page.out, &entry.changes, view);
+    }
+    for event in events {
+        page.field(
+            &format!("{} ago", span(view.since(event.at))),
+            std::slice::from_ref(&event.text),
+        );
+    }
+    page.out
+}
+
+struct Page<'a> {
+    out: String,
+    view: &'a View,
+}
+
+impl Page<'_> {
+    fn field(&mut self, label: &str, clauses: &[String]) {
+        let room = self.view.style.width.saturating_sub(LABEL + 2).max(10);
+        let label = self.view.style.paint(Tone::Dim, &pad(label, LABEL));
+        let lines = wrap(clauses, room);
+        for (at, line) in lines.iter().enumerate() {
+            let begin = if at == 0 { label.clone() } else { " ".repeat(LABEL) };
+            self.out.push_str(&format!("  {}\n", format!("{begin}{line}").trim_end()));
+        }
+        if lines.is_empty() {
+            self.out.push_str(&format!("  {label}\n"));
+        }
+    }
+
+    fn one(&mut self, label: &str, text: impl Into<String>) {
+        self.field(label, &[text.into()]);
+    }
+
+    fn ago(&mut self, label: &str, then: Timestamp) {
+        let text = format!("{} ago, {then:.0}", span(self.view.since(then)));
+        self.one(label, text);
+    }
+}
+
+fn verdict(page: &mut Page<'_>, entry: &Entry) {
+    let view = page.view;
+    match &entry.verdict {
+        Verdict::Synced => page.one("status", Kind::Synced.counted()),
+        Verdict::Do(_) => {
+            page.one("status", Kind::of(&entry.verdict).counted());
+            let mut bare = entry.clone();
+            bare.notes.clear();
+            page.field("step", &words::clauses(&bare, view));
+        }
+        Verdict::Hold(hold) => {
+            page.one("status", words::verb(&entry.verdict));
+            page.one("would", wanted(hold.wants));
+            page.field("why", &why(entry, hold, view));
+            if let Some(lift) = lift(entry, hold, view) {
+                page.one("lifted by", lift.by);
+            }
+        }
+    }
+    for note in &entry.notes {
+        page.one("note", words::note(note));
+    }
+}
+
+fn status(page: &mut Page<'_>, entry: &Entry) {
+    let status = &entry.status;
+    page.one("health", words::health(status.health));
+    if status.running {
+        let attached = if status.attached { ", a client is attached" } else { "" };
+        page.one("activity", format!("{}{attached}", words::activity(status.activity)));
+    }
+    if let Some(end) = &status.end {
+        page.one("end", words::end_clause(end));
+    }
+    if let Some(session) = &status.tmux_session {
+        let pane =
+            status.pane.as_ref().map(|pane| format!(", pane {}", pane.0)).unwrap_or_default();
+        page.one("tmux", format!("{session}{pane}"));
+    }
+    if let Some(branch) = &status.branch {
+        page.one("branch now", branch);
+    }
+    if let Some(directory) = &status.directory {
+        page.one("directory", page.view.path(directory));
+    }
+}
+
+fn recorded(page: &mut Page<'_>, record: &Record) {
+    let view = page.view;
+    page.one("uid", record.uid.to_string());
+    page.ago("created", record.created);
+    match &record.place {
+        Place::Own { repo, path, branch, base } => {
+            page.one("worktree", view.path(path));
+            page.one("repository", view.path(repo));
+            let from = base.as_deref().map(|base| format!(", made at {}", words::short(base)));
+            let branch = branch.as_deref().unwrap_or("none: HEAD is detached");
+            page.one("branch", format!("{branch}{}", from.unwrap_or_default()));
+        }
+        Place::Repository { repo } => page.one("repository", view.path(repo)),
+        Place::Shared { owner, path, .. } => {
+            page.one("worktree", format!("{owner}'s: {}", view.path(path)));
+        }
+    }
+    if let Some(runtime) = &record.runtime {
+        let ServerId { pid: server, .. } = runtime.server;
+        page.one("run", format!("{}, pid {}, tmux server {server}", runtime.run, runtime.pid));
+        page.ago("started", runtime.started);
+    }
+    conversations(page, record);
+    if record.crashes.count > 0 {
+        page.one("crashes", format!("{} in a row", record.crashes.count));
+    }
+    if let Some(since) = record.protected_since {
+        page.one("protected", format!("since revision {since}"));
+    }
+    if let Some(since) = record.gone_since {
+        page.ago("left the file", since);
+    }
+}
+
+fn conversations(page: &mut Page<'_>, record: &Record) {
+    if let Some(conversation) = &record.conversation {
+        let begun = if conversation.begun { "" } else { " (not begun)" };
+        page.one("conversation", format!("{}{begun}", conversation.id));
+    }
+    if !record.old_conversations.is_empty() {
+        page.one("earlier", record.old_conversations.join(", "));
+    }
+}
