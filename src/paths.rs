@@ -1,0 +1,60 @@
+//! Where a fleet keeps its files: `$XDG_STATE_HOME/fleetctl/<fleet>/`. Names only; does no I/O.
+
+use crate::name::Uid;
+use std::path::{Path, PathBuf};
+
+/// The files of one fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    directory: PathBuf,
+}
+
+impl Paths {
+    /// The files below a directory of the fleet's own.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// The fleet's directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory of all launch files.
+    #[must_use]
+    pub fn launches(&self) -> PathBuf {
+        self.directory.join("launch")
+    }
+
+    /// The launch file of an incarnation.
+    #[must_use]
+    pub fn launch(&self, uid: Uid) -> PathBuf {
+        self.launches().join(format!("{uid}.json"))
+    }
+
+    /// What `__launch` reports when its program did not come to run.
+    #[must_use]
+    pub fn failure(&self, uid: Uid) -> PathBuf {
+        self.launches().join(format!("{uid}.failed"))
+    }
+
+    /// Written when all of `setup` succeeded.
+    #[must_use]
+    pub fn setup_done(&self, uid: Uid) -> PathBuf {
+        self.launches().join(format!("{uid}.setup-done"))
+    }
+
+    /// The last screen of an incarnation.
+    #[must_use]
+    pub fn screen(&self, uid: Uid) -> PathBuf {
+        self.directory.join("screens").join(format!("{uid}.txt"))
+    }
+
+    /// The directory in which an agent without ids of its own keeps its conversation.
+    #[must_use]
+    pub fn agent_state(&self, uid: Uid) -> PathBuf {
+        self.directory.join("agents").join(uid.to_string())
+    }
+}
