@@ -1,6 +1,8 @@
 //! `fleetctl`: keeps a fleet of coding-agent sessions the way a checked-in file says it should be.
 
 pub mod agent;
+pub mod cli;
+pub mod error;
 pub mod failpoint;
 pub mod launch;
 pub mod manifest;
