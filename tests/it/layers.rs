@@ -6,32 +6,30 @@ use std::collections::BTreeSet;
 /// Each layer and the layers that it may name beside itself. The order is that of the architecture.
 const LAYERS: &[(&str, &[&str])] = &[
     ("name", &[]),
+    ("paths", &["name"]),
     ("snapshot", &["name"]),
     ("record", &["name", "snapshot"]),
     ("agent", &["name", "snapshot", "record", "manifest"]),
     ("manifest", &["name", "snapshot", "record", "agent"]),
-    ("plan", &["name", "snapshot", "record", "agent", "manifest"]),
+    ("plan", &["name", "paths", "snapshot", "record", "agent", "manifest"]),
     (FAILPOINT, &[]),
     ("process", &["name", "snapshot"]),
-    ("launch", &["name", "snapshot", "record", "manifest", "agent", "process"]),
-    ("tmux", &["name", "snapshot", "record", "world", "process"]),
-    ("git", &["name", "snapshot", "record", "world", "process"]),
-    ("store", &["name", "snapshot", "record", "world", "process"]),
-    (
-        "world",
-        &[
-            "name", "snapshot", "record", "agent", "manifest", "plan", "process", "launch", "tmux",
-            "git", "store",
-        ],
-    ),
-    (
-        "reconcile",
-        &[
-            "name", "snapshot", "record", "agent", "manifest", "plan", "process", "launch", "tmux",
-            "git", "store", "world",
-        ],
-    ),
-    ("render", &["name", "snapshot", "record", "agent", "manifest", "plan", "reconcile"]),
+    ("launch", &["name", "paths", "snapshot", "record", "agent", "manifest", "process"]),
+    ("tmux", DRIVER),
+    ("git", DRIVER),
+    ("store", DRIVER),
+    ("world", EFFECTFUL),
+    ("reconcile", EFFECTFUL),
+    ("render", &["name", "paths", "snapshot", "record", "agent", "manifest", "plan", "reconcile"]),
+];
+
+/// What a driver may name: plain data and the acts of the world, but no other driver.
+const DRIVER: &[&str] = &["name", "paths", "snapshot", "record", "world", "process"];
+
+/// Everything below the edge but what prints; `world` itself is below `reconcile`.
+const EFFECTFUL: &[&str] = &[
+    "name", "paths", "snapshot", "record", "agent", "manifest", "plan", "process", "launch",
+    "tmux", "git", "store", "world",
 ];
 
 /// Every layer with effects may name it.
@@ -56,7 +54,7 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Modules that only compute.
-const PURE: &[&str] = &["name", "snapshot", "record", "plan", "agent"];
+const PURE: &[&str] = &["name", "paths", "snapshot", "record", "plan", "agent"];
 
 fn layer_of(source: &Source) -> String {
     let first = source.path.components().next().expect("a path under src");
