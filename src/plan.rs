@@ -6,6 +6,21 @@ use crate::name::{Name, Run, Spec, Uid};
 use crate::record::{Applied, EndKind, Place, StopReason, WishKind};
 use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
 use jiff::Timestamp;
+
+mod build;
+mod change;
+mod guard;
+mod names;
+mod order;
+mod pass;
+mod retire;
+mod runtime;
+mod session;
+mod sight;
+mod start;
+mod status;
+mod stray;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -611,4 +626,19 @@ pub struct Expected {
     pub spec: Spec,
     /// The fields in force.
     pub applied: Applied,
+}
+
+/// Decides, from what should be, what is and what is remembered, what to do. Pure, total, deterministic.
+///
+/// What must be known before a step can be decided and is not in `snapshot.answers` becomes a question of
+/// the plan; the step is held meanwhile. A question that has an answer is not asked again, so answering and
+/// planning again comes to an end.
+#[must_use]
+pub fn plan(
+    fleet: &crate::manifest::fleet::Fleet,
+    snapshot: &crate::snapshot::Snapshot,
+    records: &crate::record::Records,
+    policy: &Policy,
+) -> Plan {
+    pass::Pass::new(fleet, snapshot, records, policy).build()
 }

@@ -1,0 +1,279 @@
+//! Puts a plan together: each session of the file in the order of its dependencies, then what is gone from
+//! the file, then what nobody remembers. Owns entries, notes and hints. Invariant: one entry a session, in
+//! an order that depends on names alone.
+
+use super::change::Changes;
+use super::pass::Pass;
+use super::retire::Others;
+use super::session::Decided;
+use super::{
+    Entry, Health, Hint, Hold, HoldReason, Plan, Status, StepKind, StepReason, Verdict, Wants,
+    order,
+};
+use crate::manifest::fleet::{Desired, Session, Worktree};
+use crate::name::Name;
+use crate::record::{EndKind, Record, StopReason};
+use crate::snapshot::Observed;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+impl<'a> Pass<'a> {
+    /// The whole plan.
+    pub(super) fn build(mut self) -> Plan {
+        let fleet = self.fleet;
+        let mut decided: Vec<Option<Entry>> = vec![None; fleet.sessions.len()];
+        let sequence = order::of_fleet(fleet);
+        for &index in &sequence {
+            if let Some((name, session)) = fleet.sessions.get_index(index) {
+                decided[index] = self.entry(name, session);
+            }
+        }
+        let mut places = vec![None; decided.len()];
+        let mut entries = Vec::with_capacity(decided.len());
+        for (index, entry) in decided.into_iter().enumerate() {
+            if let Some(entry) = entry {
+                places[index] = Some(entries.len());
+                entries.push(entry);
+            }
+        }
+        let mut acting: Vec<usize> = sequence.iter().filter_map(|index| places[*index]).collect();
+        number_the_queue(&mut entries);
+        let (gone, gone_order) = self.gone_entries(&entries);
+        acting.extend(gone_order.iter().map(|index| entries.len() + index));
+        entries.extend(gone);
+        entries.extend(self.strays(&entries));
+        let hints = self.hints();
+        let mut plan = self.frame(entries, hints);
+        self.hold_masses(&mut plan);
+        self.release_sharers(&mut plan);
+        plan.order = order::of_acting(&plan, &acting, &self.must_stop);
+        plan.questions = std::mem::take(&mut self.questions);
+        plan
+    }
+
+    fn frame(&self, entries: Vec<Entry>, hints: Vec<Hint>) -> Plan {
+        let mut blind: BTreeSet<_> = self.blind.clone();
+        blind.extend(self.snapshot.tmux.blind().cloned());
+        let selected = |name: &Name| self.selects(name);
+        let wanted = self.fleet.sessions.iter().filter(|(name, _)| selected(name));
+        let recorded = self.records.sessions.values().filter(|record| selected(&record.name));
+        let paths: HashSet<&Path> = wanted
+            .map(|(_, session)| session.repo.path.as_path())
+            .chain(recorded.map(|record| record.place.repo().as_path()))
+            .collect();
+        let seen = paths.iter().filter_map(|path| self.snapshot.repos.get(*path));
+        blind.extend(seen.filter_map(Observed::blind).cloned());
+        let relevant = entries.iter().any(|entry| entry.renamed_from.is_some());
+        Plan {
+            fleet: self.fleet.name.clone(),
+            revision: self.records.revision,
+            new_revision: self.fleet.digest != self.records.digest,
+            sources: self.fleet.sources.clone(),
+            seen: self.snapshot.taken,
+            entries,
+            questions: BTreeSet::new(),
+            hints,
+            blind: blind.into_iter().collect(),
+            order: Vec::new(),
+            renames: if relevant { self.names.renames.clone() } else { BTreeMap::new() },
+        }
+    }
+
+    /// The entry of a session of the file; `None` when the pass is not about it.
+    fn entry(&mut self, name: &'a Name, session: &'a Session) -> Option<Entry> {
+        let record = self.names.record(name);
+        if !self.selects(name) {
+            if record.is_some_and(|record| self.is_alive(record.uid) || has_completed(record)) {
+                self.started.insert(name);
+            }
+            return None;
+        }
+        let Some(record) = record else {
+            let decided = self.decide_new(name, session);
+            if is_started(&decided, false) {
+                self.started.insert(name);
+            }
+            return Some(self.assemble_new(name, session, decided));
+        };
+        let changes = self.changes(session, record);
+        let decided = self.decide(session, record, &changes);
+        if is_started(&decided, self.is_alive(record.uid)) {
+            self.started.insert(name);
+        }
+        let renamed_from =
+            self.names.renames.contains_key(&record.uid).then(|| record.name.clone());
+        let mut entry = Entry {
+            name: name.clone(),
+            uid: Some(record.uid),
+            renamed_from,
+            status: self.status(record, Some(session), &decided),
+            notes: self.notes(record, &decided),
+            changes: changes.list,
+            verdict: decided.verdict,
+            deferred: decided.deferred,
+        };
+        if self.names.doubled.iter().any(|other| &other.name == name) {
+            entry.verdict = held(Wants::Nothing, HoldReason::Doubled);
+            entry.deferred = None;
+        }
+        Some(entry)
+    }
+
+    fn changes(&self, session: &Session, record: &Record) -> Changes {
+        Changes::of(session, record, |from, to| {
+            // The owner of a shared worktree may only have another name than when this was recorded.
+            let owner = match &session.worktree {
+                Worktree::Shared(owner) if owner.as_str() == to => self.names.record(owner),
+                _ => None,
+            };
+            owner.is_some_and(|owner| {
+                owner.name.as_str() == from || owner.former.iter().any(|name| name.as_str() == from)
+            })
+        })
+    }
+
+    fn decide_new(&mut self, name: &'a Name, session: &'a Session) -> Decided {
+        if session.state == Desired::Stopped {
+            return Decided::synced();
+        }
+        if self.is_orphan_name(name) {
+            return Decided::refused(Wants::Create, HoldReason::Orphaned.into());
+        }
+        match self.create(session) {
+            Ok(kind) => Decided::step(kind, StepReason::New),
+            Err(refusal) => Decided::refused(Wants::Create, refusal),
+        }
+    }
+
+    fn assemble_new(&self, name: &Name, session: &Session, decided: Decided) -> Entry {
+        let unseen = matches!(&decided.verdict,
+            Verdict::Hold(hold) if matches!(hold.reason, HoldReason::Unseen(_)));
+        let health = match session.state {
+            Desired::Stopped => Health::Stopped,
+            Desired::Running if unseen => Health::Unknown,
+            Desired::Running => Health::Missing,
+        };
+        Entry {
+            name: name.clone(),
+            uid: None,
+            renamed_from: None,
+            verdict: decided.verdict,
+            deferred: None,
+            changes: Vec::new(),
+            notes: Vec::new(),
+            status: Status { health, ..Status::default() },
+        }
+    }
+
+    fn gone_entries(&mut self, before: &[Entry]) -> (Vec<Entry>, Vec<usize>) {
+        let mut others = Others::new(self, before);
+        let gone = self.names.gone.clone();
+        let sequence = order::of_gone(&gone);
+        let mut entries: Vec<Option<Entry>> = vec![None; gone.len()];
+        for &index in &sequence {
+            let record = gone[index];
+            if !self.selects(&record.name) {
+                continue;
+            }
+            let decided = match self.retire(record, &others) {
+                Ok((kind, reason)) => Decided::step(kind, reason),
+                Err(refusal) => Decided::refused(Wants::Decommission, refusal),
+            };
+            let entry = Entry {
+                name: record.name.clone(),
+                uid: Some(record.uid),
+                renamed_from: None,
+                status: self.status(record, None, &decided),
+                notes: self.notes(record, &decided),
+                changes: Vec::new(),
+                verdict: decided.verdict,
+                deferred: None,
+            };
+            others.take(&entry);
+            entries[index] = Some(entry);
+        }
+        let mut places = vec![None; gone.len()];
+        let mut kept = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            if let Some(entry) = entry {
+                places[index] = Some(kept.len());
+                kept.push(entry);
+            }
+        }
+        let acting = sequence.iter().filter_map(|index| places[*index]).collect();
+        (kept, acting)
+    }
+
+    /// A sharer stops for its owner only as long as the owner's recreate stands.
+    fn release_sharers(&self, plan: &mut Plan) {
+        let recreated: HashSet<Name> = plan
+            .entries
+            .iter()
+            .filter(|entry| {
+                matches!(&entry.verdict, Verdict::Do(step)
+                    if matches!(step.kind, StepKind::Recreate { .. }))
+            })
+            .map(|entry| entry.name.clone())
+            .collect();
+        for entry in &mut plan.entries {
+            let owner = entry.uid.and_then(|uid| self.must_stop.get(&uid));
+            let Some(owner) = owner.filter(|owner| !recreated.contains(*owner)) else { continue };
+            let stops = matches!(&entry.verdict, Verdict::Do(step)
+                if matches!(step.kind, StepKind::Stop { reason: StopReason::Owner, .. }));
+            if stops {
+                entry.verdict = held(Wants::Nothing, HoldReason::After(vec![owner.clone()]));
+            }
+        }
+    }
+}
+
+/// A step that is not done.
+pub(super) fn held(wants: Wants, reason: HoldReason) -> Verdict {
+    Verdict::Hold(Hold { wants, reason })
+}
+
+fn has_completed(record: &Record) -> bool {
+    record.end.as_ref().is_some_and(|end| end.run == record.run && end.kind == EndKind::Completed)
+}
+
+/// True when what waits for this session may start: it runs, will run, or has run to its end.
+fn is_started(decided: &Decided, alive: bool) -> bool {
+    if decided.open || decided.end == Some(EndKind::Completed) {
+        return true;
+    }
+    match &decided.verdict {
+        Verdict::Do(step) => match &step.kind {
+            StepKind::Create(_)
+            | StepKind::Start { .. }
+            | StepKind::Restart { .. }
+            | StepKind::Recreate { .. } => true,
+            StepKind::Update { .. } => alive,
+            StepKind::Stop { .. }
+            | StepKind::Decommission(_)
+            | StepKind::Forget
+            | StepKind::Settle(_) => false,
+        },
+        Verdict::Synced | Verdict::Hold(_) => alive,
+    }
+}
+
+/// Counts those that wait for a place, in file order.
+fn number_the_queue(entries: &mut [Entry]) {
+    let is_queued = |entry: &Entry| {
+        let hold = match (&entry.verdict, &entry.deferred) {
+            (Verdict::Hold(hold), _) | (_, Some(hold)) => hold,
+            _ => return false,
+        };
+        matches!(hold.reason, HoldReason::Queued { .. })
+    };
+    let total = entries.iter().filter(|entry| is_queued(entry)).count();
+    for (number, entry) in entries.iter_mut().filter(|entry| is_queued(entry)).enumerate() {
+        let hold = match (&mut entry.verdict, &mut entry.deferred) {
+            (Verdict::Hold(hold), _) | (_, Some(hold)) => hold,
+            _ => continue,
+        };
+        if let HoldReason::Queued { place, of, .. } = &mut hold.reason {
+            (*place, *of) = (number + 1, total);
+        }
+    }
+}

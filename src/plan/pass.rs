@@ -1,0 +1,309 @@
+//! One planning pass under way: the inputs, their indices, the questions that came up and the places that
+//! are taken. Owns how a question becomes an answer, a refusal, or a question still open. Invariant: an
+//! answer that could not be had refuses the step that needs it.
+
+use super::names::Names;
+use super::sight::Sight;
+use super::{HoldReason, Policy, Request};
+use crate::manifest::fleet::{Fleet, Session, Worktree};
+use crate::name::{Name, Uid};
+use crate::record::{IntentKind, Place, Record, Records};
+use crate::snapshot::{
+    Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, Process, Question,
+    Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Why a step is not planned.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Refusal {
+    /// It is held.
+    Held(HoldReason),
+    /// A question is open; what it is about.
+    Open(String),
+}
+
+impl From<HoldReason> for Refusal {
+    fn from(reason: HoldReason) -> Self {
+        Self::Held(reason)
+    }
+}
+
+impl Refusal {
+    /// The reason of the hold that stands until the question is answered.
+    pub(super) fn reason(self) -> HoldReason {
+        match self {
+            Self::Held(reason) => reason,
+            Self::Open(what) => {
+                HoldReason::Unseen(Blind { what, cause: "it was not looked at yet".into() })
+            }
+        }
+    }
+}
+
+/// The pass.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) records: &'a Records,
+    pub(super) policy: &'a Policy,
+    pub(super) sight: Sight<'a>,
+    pub(super) names: Names<'a>,
+    pub(super) questions: BTreeSet<Question>,
+    pub(super) blind: BTreeSet<Blind>,
+    /// Sessions that run, will run, or have completed what others wait for.
+    pub(super) started: HashSet<&'a Name>,
+    /// Sharers that stop before the worktree under them is replaced.
+    pub(super) must_stop: BTreeMap<Uid, Name>,
+    /// Owners whose worktree is replaced in this pass.
+    pub(super) replaced: HashSet<&'a Name>,
+    /// Where the worktrees that this pass makes will be.
+    pub(super) planned: HashMap<&'a Name, Place>,
+    /// Paths, branches (after their repository) and tmux names that this pass will take.
+    pub(super) claimed_paths: HashSet<PathBuf>,
+    pub(super) claimed_branches: HashMap<(PathBuf, String), PathBuf>,
+    pub(super) claimed_tmux: HashSet<String>,
+    sharers: HashMap<&'a Path, Vec<&'a Record>>,
+    tmux_names: HashMap<&'a str, Uid>,
+    own_paths: HashMap<&'a Path, Uid>,
+    /// Agents that run or are going to.
+    agents: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        fleet: &'a Fleet,
+        snapshot: &'a Snapshot,
+        records: &'a Records,
+        policy: &'a Policy,
+    ) -> Self {
+        let mut pass = Self {
+            fleet,
+            snapshot,
+            records,
+            policy,
+            sight: Sight::new(snapshot, &policy.installation, &fleet.name),
+            names: Names::new(fleet, records),
+            questions: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            started: HashSet::new(),
+            must_stop: BTreeMap::new(),
+            replaced: HashSet::new(),
+            planned: HashMap::new(),
+            claimed_paths: HashSet::new(),
+            claimed_branches: HashMap::new(),
+            claimed_tmux: HashSet::new(),
+            sharers: HashMap::new(),
+            tmux_names: HashMap::new(),
+            own_paths: HashMap::new(),
+            agents: 0,
+        };
+        for record in records.sessions.values() {
+            pass.tmux_names.insert(&record.tmux_name, record.uid);
+            match &record.place {
+                Place::Own { path, .. } => drop(pass.own_paths.insert(path, record.uid)),
+                Place::Shared { path, .. } => pass.sharers.entry(path).or_default().push(record),
+                Place::Repository { .. } => {}
+            }
+            let agent = !record.applied.parting.shell && pass.is_alive(record.uid);
+            pass.agents += usize::from(agent);
+        }
+        pass
+    }
+
+    /// True when the pass is about this session.
+    pub(super) fn selects(&self, name: &Name) -> bool {
+        self.policy.only.as_ref().is_none_or(|only| only.contains(name))
+    }
+
+    /// What a verb asks of this session.
+    pub(super) fn request(&self, name: &Name) -> Option<Request> {
+        self.policy.requests.get(name).copied()
+    }
+
+    /// The create that was cut off while it made this incarnation: where its branch comes from.
+    pub(super) fn begun(&self, uid: Uid) -> Option<&'a Option<BranchSource>> {
+        self.records.intents.iter().find_map(|intent| match &intent.kind {
+            IntentKind::Create { branch } if intent.uid == uid => Some(branch),
+            _ => None,
+        })
+    }
+
+    /// The worktree that is a record's own, to be assessed, and the runs that end before it goes.
+    pub(super) fn own_work(&self, record: &Record) -> Option<WorkAt> {
+        let Place::Own { repo, path, .. } = &record.place else { return None };
+        let sharers = self.sharers(record);
+        let ending = sharers.iter().copied().chain([record]);
+        let mut sids: Vec<u32> = ending.flat_map(|record| self.sids(record)).collect();
+        sids.sort_unstable();
+        sids.dedup();
+        Some(WorkAt { uid: record.uid, repo: repo.clone(), path: path.clone(), sids })
+    }
+
+    fn sids(&self, record: &Record) -> impl Iterator<Item = u32> {
+        let pane = match self.sight.pane(record.uid) {
+            super::sight::PaneOf::One(pane) => Some(pane.pid),
+            super::sight::PaneOf::None | super::sight::PaneOf::Doubled => None,
+        };
+        let recorded = record.runtime.as_ref().map(|runtime| runtime.pid);
+        pane.into_iter().chain(recorded)
+    }
+
+    /// Proof that tmux was seen, or the refusal of all that needs it.
+    pub(super) fn tmux(&self) -> Result<(), Refusal> {
+        match self.snapshot.tmux.blind() {
+            None => Ok(()),
+            Some(blind) => Err(HoldReason::Unseen(blind.clone()).into()),
+        }
+    }
+
+    /// A repository as seen, or the refusal of all that needs it.
+    pub(super) fn repository(&self, path: &Path) -> Result<&'a Repository, Refusal> {
+        let missing = || {
+            let what = format!("repository {}", path.display());
+            Blind { what, cause: "there is no repository".into() }
+        };
+        match self.snapshot.repos.get(path) {
+            Some(Observed::Known(repository)) => Ok(repository),
+            Some(Observed::Unknown(blind)) => Err(HoldReason::Unseen(blind.clone()).into()),
+            Some(Observed::Absent(_)) | None => Err(HoldReason::Unseen(missing()).into()),
+        }
+    }
+
+    pub(super) fn is_alive(&self, uid: Uid) -> bool {
+        match self.sight.pane(uid) {
+            super::sight::PaneOf::One(pane) => pane.state == PaneState::Alive,
+            super::sight::PaneOf::Doubled => true,
+            super::sight::PaneOf::None => false,
+        }
+    }
+
+    /// The records of the sessions that share an incarnation's own worktree.
+    pub(super) fn sharers(&self, record: &Record) -> Vec<&'a Record> {
+        match &record.place {
+            Place::Own { path, .. } => {
+                self.sharers.get(path.as_path()).cloned().unwrap_or_default()
+            }
+            Place::Repository { .. } | Place::Shared { .. } => Vec::new(),
+        }
+    }
+
+    /// True when another incarnation of ours has recorded this tmux name.
+    pub(super) fn is_tmux_name_of_another(&self, name: &str, but: Option<Uid>) -> bool {
+        self.tmux_names.get(name).is_some_and(|uid| Some(*uid) != but)
+            || self.claimed_tmux.contains(name)
+    }
+
+    /// True when another incarnation of ours has recorded this path.
+    pub(super) fn is_path_of_another(&self, path: &Path, but: Option<Uid>) -> bool {
+        self.own_paths.get(path).is_some_and(|uid| Some(*uid) != but)
+            || self.claimed_paths.contains(path)
+    }
+
+    /// Refuses a start for which an agent would have to wait.
+    pub(super) fn room(&self, session: &Session) -> Result<(), Refusal> {
+        let max = self.fleet.settings.max_running;
+        if session.is_shell() || self.agents < max {
+            return Ok(());
+        }
+        // The places are counted when all are known.
+        Err(HoldReason::Queued { place: 0, of: 0, max }.into())
+    }
+
+    /// Takes a place under `max_running`.
+    pub(super) fn take_place(&mut self, session: &Session) {
+        self.agents += usize::from(!session.is_shell());
+    }
+
+    /// Refuses a start before what the session depends on is started, or while the worktree that it shares
+    /// is not there.
+    pub(super) fn dependencies(&self, session: &Session) -> Result<(), Refusal> {
+        if let Some(on) = session.depends_on.iter().find(|on| !self.started.contains(*on)) {
+            return Err(HoldReason::Dependency { on: on.clone() }.into());
+        }
+        if let Worktree::Shared(owner) = &session.worktree {
+            if self.replaced.contains(owner) {
+                return Err(HoldReason::After(vec![owner.clone()]).into());
+            }
+            let stands = self.names.record(owner).is_some_and(|owner| self.stands(owner));
+            if !stands && !self.planned.contains_key(owner) {
+                return Err(HoldReason::Dependency { on: owner.clone() }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// True when an incarnation's own worktree is there.
+    fn stands(&self, owner: &Record) -> bool {
+        match self.sight.tree(owner.uid) {
+            super::sight::TreeOf::One(tree) => {
+                tree.present
+                    && matches!(&owner.place, Place::Own { path, .. } if path == &tree.path)
+            }
+            super::sight::TreeOf::None | super::sight::TreeOf::Doubled => false,
+        }
+    }
+
+    fn answered<T>(
+        &mut self,
+        question: Question,
+        answer: Option<&'a Observed<T>>,
+        what: impl FnOnce() -> String,
+    ) -> Result<Option<&'a T>, Refusal> {
+        match answer {
+            None => {
+                self.questions.insert(question);
+                Err(Refusal::Open(what()))
+            }
+            Some(Observed::Known(value)) => Ok(Some(value)),
+            Some(Observed::Absent(_)) => Ok(None),
+            Some(Observed::Unknown(blind)) => {
+                self.blind.insert(blind.clone());
+                Err(HoldReason::Unseen(blind.clone()).into())
+            }
+        }
+    }
+
+    /// The work in a worktree; a clean one when the worktree is proven not to be there.
+    pub(super) fn work(&mut self, at: &WorkAt) -> Result<Option<&'a Work>, Refusal> {
+        let answer = self.snapshot.answers.work.get(&at.uid);
+        let what = || format!("worktree {}", at.path.display());
+        self.answered(Question::Work(at.clone()), answer, what)
+    }
+
+    /// What a new worktree would stand on.
+    pub(super) fn ground(&mut self, at: &GroundAt) -> Result<&'a Ground, Refusal> {
+        let answer = self.snapshot.answers.ground.get(at);
+        let what = || format!("repository {}", at.repo.display());
+        self.answered(Question::Ground(at.clone()), answer, what)?.ok_or_else(|| {
+            let cause = "nothing for a new worktree to stand on".into();
+            HoldReason::Unseen(Blind { what: what(), cause }).into()
+        })
+    }
+
+    /// What runs beside a pane of ours; `None` when the pane is gone.
+    pub(super) fn company(&mut self, pane: &PaneId) -> Result<Option<&'a Company>, Refusal> {
+        let answer = self.snapshot.answers.company.get(pane);
+        self.answered(Question::Company(pane.clone()), answer, || format!("tmux pane {}", pane.0))
+    }
+
+    /// Whether a conversation is on disk.
+    pub(super) fn transcript(&mut self, at: TranscriptAt) -> Result<bool, Refusal> {
+        let answer = self.snapshot.answers.transcripts.get(&at.uid);
+        let found = self.answered(Question::Transcript(at), answer, || "the transcript".into())?;
+        Ok(found.copied().unwrap_or(false))
+    }
+
+    /// What is left of an incarnation's last run.
+    pub(super) fn survivors(&mut self, record: &Record) -> Result<Option<&'a [Process]>, Refusal> {
+        let Some(runtime) = &record.runtime else { return Ok(None) };
+        let boot = runtime.server.boot.clone();
+        let at = RuntimeAt { uid: record.uid, sid: runtime.pid, boot };
+        let answer = self.snapshot.answers.survivors.get(&at.uid);
+        let what = || format!("processes of session {}", runtime.pid);
+        let found = self.answered(Question::Survivors(at), answer, what)?;
+        Ok(found.map(Vec::as_slice))
+    }
+}

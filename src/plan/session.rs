@@ -1,0 +1,375 @@
+//! What is to be done with a session of the file. Owns the choice of the step; whether it may be done is
+//! asked of the guards. Invariant: a session that a human holds gets no step but the one that he asked for.
+
+use super::change::Changes;
+use super::guard::Patience;
+use super::pass::{Pass, Refusal};
+use super::runtime::{Judge, Over};
+use super::sight::{PaneOf, TreeOf};
+use super::start::{Begin, Footing};
+use super::{
+    ChangeClass, Creation, Hold, HoldReason, Request, Step, StepKind, StepReason, Verdict, Wants,
+};
+use crate::manifest::fleet::{Desired, OnChange, Session};
+use crate::record::{EndKind, Record, StopReason, Wish, WishKind};
+use crate::snapshot::{Blind, LaunchFailureReason, Pane, PaneState};
+
+/// What was decided of one session.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) verdict: Verdict,
+    pub(super) deferred: Option<Hold>,
+    /// A restart-class change waits for the next start.
+    pub(super) at_next_start: bool,
+    /// A question is open: the verdict is not the last word.
+    pub(super) open: bool,
+    /// The end that stands, recorded or seen now.
+    pub(super) end: Option<EndKind>,
+}
+
+/// The step that file and machine call for, before any guard.
+#[derive(Debug, Clone, PartialEq)]
+enum Move {
+    Rest,
+    Stop(StopReason),
+    Start(Begin),
+    Restart(Begin),
+    Recreate(Begin),
+    Settle(EndKind),
+}
+
+/// A move and why.
+#[derive(Debug)]
+struct Choice {
+    go: Move,
+    reason: StepReason,
+    end: Option<EndKind>,
+}
+
+impl Choice {
+    fn rest(end: Option<EndKind>) -> Self {
+        Self { go: Move::Rest, reason: StepReason::Changed, end }
+    }
+
+    fn wants(&self, updates: bool) -> Wants {
+        match self.go {
+            Move::Rest if updates => Wants::Update,
+            Move::Rest | Move::Settle(_) => Wants::Nothing,
+            Move::Stop(_) => Wants::Stop,
+            Move::Start(_) => Wants::Start,
+            Move::Restart(_) => Wants::Restart,
+            Move::Recreate(_) => Wants::Recreate,
+        }
+    }
+}
+
+/// One session of the file with all that is known of it.
+#[derive(Clone, Copy)]
+struct Case<'a, 'c> {
+    session: &'a Session,
+    record: &'a Record,
+    pane: Option<&'a Pane>,
+    changes: &'c Changes,
+    request: Option<Request>,
+}
+
+impl<'a> Case<'a, '_> {
+    fn alive(&self) -> Option<&'a Pane> {
+        self.pane.filter(|pane| pane.state == PaneState::Alive)
+    }
+
+    /// What a start that a verb asks for begins with.
+    fn begin(&self, setup: bool) -> Begin {
+        let (fresh, again) = match self.request {
+            Some(Request::Restart { fresh, setup, .. }) => (fresh, setup),
+            _ => (false, false),
+        };
+        let fresh = fresh || self.changes.new_prompt;
+        Begin { fresh, setup: setup || again, asked: self.asked() }
+    }
+
+    fn asked(&self) -> bool {
+        matches!(self.request, Some(Request::Start { .. } | Request::Restart { .. }))
+    }
+
+    fn recreates(&self) -> bool {
+        self.changes.any(ChangeClass::Recreate)
+            || matches!(self.request, Some(Request::Restart { recreate: true, .. }))
+    }
+
+    fn lower_or_raise_protection(&self) -> bool {
+        self.record.protected_since.is_some() != self.session.protect
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Decides for a session of the file that has a record.
+    pub(super) fn decide(
+        &mut self,
+        session: &'a Session,
+        record: &'a Record,
+        changes: &Changes,
+    ) -> Decided {
+        let pane = match self.seen(record) {
+            Ok(pane) => pane,
+            Err(refusal) => return Decided::refused(Wants::Nothing, refusal),
+        };
+        if let Some(branch) = self.begun(record.uid) {
+            let creation = Creation {
+                place: record.place.clone(),
+                branch: branch.clone(),
+                ground: None,
+                tmux_name: record.tmux_name.clone(),
+            };
+            return Decided::step(StepKind::Create(creation), StepReason::New);
+        }
+        let request = self.request(&session.name);
+        let case = Case { session, record, pane, changes, request };
+        let choice = self.choose(&case);
+        let renamed = self.names.renames.contains_key(&record.uid);
+        let updates = renamed || changes.updates() || case.lower_or_raise_protection();
+        let classes = [ChangeClass::Restart, ChangeClass::Recreate];
+        let rests = matches!(choice.go, Move::Rest | Move::Settle(_));
+        let waits = case.alive().is_none() && rests && classes.iter().any(|c| changes.any(*c));
+        let wish = self.wish_of(&case);
+        let idle = choice.go == Move::Rest && !updates;
+        let held = wish.filter(|wish| wish.kind == WishKind::Hold && !idle);
+        let decided = match held {
+            Some(wish) => Decided::refused(choice.wants(updates), wished(wish).into()),
+            None => {
+                let kind = self.realize(&case, &choice, wish);
+                let reason = if renamed && changes.list.is_empty() {
+                    StepReason::Moved { from: record.name.clone() }
+                } else {
+                    StepReason::Changed
+                };
+                let update = updates.then(|| Step {
+                    kind: StepKind::Update { rename: renamed.then(|| session.name.clone()) },
+                    reason,
+                });
+                Decided::of(kind, &choice, update)
+            }
+        };
+        Decided { at_next_start: waits, end: choice.end, ..decided }
+    }
+
+    /// The pane of an incarnation, when all that says so was seen and is not ambiguous.
+    fn seen(&self, record: &Record) -> Result<Option<&'a Pane>, Refusal> {
+        self.tmux()?;
+        if matches!(self.sight.tree(record.uid), TreeOf::Doubled) {
+            return Err(HoldReason::Doubled.into());
+        }
+        match self.sight.pane(record.uid) {
+            PaneOf::Doubled => Err(HoldReason::Doubled.into()),
+            PaneOf::One(pane) if pane.state == PaneState::Ending => {
+                let what = format!("tmux pane {}", pane.id.0);
+                let cause = "tmux has not reaped its process yet".into();
+                Err(HoldReason::Unseen(Blind { what, cause }).into())
+            }
+            PaneOf::One(pane) => Ok(Some(pane)),
+            PaneOf::None => Ok(None),
+        }
+    }
+
+    /// The wish that stands against the file. `start` lifts any.
+    fn wish_of(&self, case: &Case<'a, '_>) -> Option<&'a Wish> {
+        let wish = case.record.wish.as_ref().filter(|wish| wish.stands_at(self.snapshot.taken));
+        wish.filter(|_| !matches!(case.request, Some(Request::Start { .. })))
+    }
+
+    fn choose(&self, case: &Case<'a, '_>) -> Choice {
+        let stop = self.wish_of(case).is_some_and(|wish| wish.kind != WishKind::Hold);
+        if case.alive().is_some() {
+            return choose_alive(case, stop);
+        }
+        let judge =
+            Judge { snapshot: self.snapshot, record: case.record, policy: case.session.restart };
+        let over = judge.judge(case.pane);
+        if stop || case.session.state == Desired::Stopped {
+            return Choice::rest(match over {
+                Over::Stands(kind) | Over::Seen(kind) => Some(kind),
+                Over::Again(_) | Over::Ending => None,
+            });
+        }
+        let choice = choose_down(case, over);
+        match choice.go {
+            Move::Start(begin) if case.recreates() => {
+                Choice { go: Move::Recreate(begin), ..choice }
+            }
+            _ => choice,
+        }
+    }
+
+    /// Asks the guards for what was chosen.
+    fn realize(
+        &mut self,
+        case: &Case<'a, '_>,
+        choice: &Choice,
+        wish: Option<&Wish>,
+    ) -> Result<Option<StepKind>, Refusal> {
+        let Case { session, record, .. } = *case;
+        if let (Some(pane), true) = (case.alive(), self.must_stop.contains_key(&record.uid)) {
+            let pane = Some(pane.id.clone());
+            return Ok(Some(StepKind::Stop { reason: StopReason::Owner, pane }));
+        }
+        match &choice.go {
+            Move::Rest => self.rest(case, wish).map(|()| None),
+            Move::Settle(kind) => Ok(Some(StepKind::Settle(kind.clone()))),
+            Move::Stop(reason) => {
+                let Some(pane) = case.alive() else { return Ok(None) };
+                self.may_end(&session.name, record, pane, Patience::Idle)?;
+                Ok(Some(StepKind::Stop { reason: *reason, pane: Some(pane.id.clone()) }))
+            }
+            Move::Start(begin) => self.start(session, record, *begin).map(Some),
+            Move::Restart(begin) => self.restart(case, *begin).map(Some),
+            Move::Recreate(begin) => self.recreate(session, record, *begin).map(Some),
+        }
+    }
+
+    /// Nothing is to be done; says so when something is wrong all the same.
+    fn rest(&self, case: &Case<'a, '_>, wish: Option<&Wish>) -> Result<(), Refusal> {
+        let wanted = case.session.state == Desired::Running;
+        if let Some(wish) = wish.filter(|wish| wish.kind != WishKind::Hold && wanted) {
+            return Err(wished(wish).into());
+        }
+        match self.footing(case.record) {
+            Ok(Footing::Lost(path)) => Err(HoldReason::Lost { path }.into()),
+            Ok(Footing::Missing) if case.alive().is_some() => {
+                let path = case.record.place.directory().clone();
+                Err(HoldReason::Lost { path }.into())
+            }
+            Err(Refusal::Held(reason @ (HoldReason::Unseen(_) | HoldReason::Doubled))) => {
+                Err(reason.into())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn restart(&mut self, case: &Case<'a, '_>, begin: Begin) -> Result<StepKind, Refusal> {
+        let Case { session, record, .. } = *case;
+        let Some(pane) = case.alive() else { return self.start(session, record, begin) };
+        match self.footing(record)? {
+            Footing::Firm => {}
+            Footing::Lost(path) => return Err(HoldReason::Lost { path }.into()),
+            Footing::Missing => return self.recreate(session, record, begin),
+        }
+        if session.on_change == OnChange::Manual && !begin.asked {
+            return Err(HoldReason::Manual.into());
+        }
+        let patience = match session.on_change {
+            OnChange::Now if !begin.asked => Patience::Detached,
+            OnChange::Now | OnChange::Idle | OnChange::Manual => Patience::Idle,
+        };
+        self.may_end(&session.name, record, pane, patience)?;
+        let window = self.window_is_free(pane);
+        let launch = self.launch_mode(session, record, begin);
+        window?;
+        Ok(StepKind::Restart { launch: launch?, pane: pane.id.clone(), setup: begin.setup })
+    }
+}
+
+fn choose_alive(case: &Case<'_, '_>, stop: bool) -> Choice {
+    let choice = |go, reason| Choice { go, reason, end: None };
+    let begin = case.begin(false);
+    let asked = matches!(case.request, Some(Request::Restart { .. }));
+    let why = if asked { StepReason::Asked } else { StepReason::Changed };
+    if stop {
+        choice(Move::Stop(StopReason::Human), StepReason::Asked)
+    } else if case.session.state == Desired::Stopped {
+        choice(Move::Stop(StopReason::File), StepReason::StoppedInFile)
+    } else if case.recreates() {
+        choice(Move::Recreate(begin), why)
+    } else if asked || case.changes.any(ChangeClass::Restart) {
+        choice(Move::Restart(begin), why)
+    } else {
+        Choice::rest(None)
+    }
+}
+
+fn choose_down(case: &Case<'_, '_>, over: Over) -> Choice {
+    let (kind, recorded) = match over {
+        Over::Again(reason) => {
+            let reason = if case.asked() { StepReason::Asked } else { reason };
+            return Choice { go: Move::Start(case.begin(false)), reason, end: None };
+        }
+        Over::Ending => return Choice::rest(None),
+        Over::Stands(kind) => (kind, true),
+        Over::Seen(kind) => (kind, false),
+    };
+    let failed = match &kind {
+        EndKind::Failed(failure) => Some(failure.reason),
+        _ => None,
+    };
+    let begin = case.begin(failed == Some(LaunchFailureReason::Setup));
+    let changed = case.changes.any(ChangeClass::Restart) || case.changes.any(ChangeClass::Noted);
+    let end = Some(kind.clone());
+    if case.asked() {
+        Choice { go: Move::Start(begin), reason: StepReason::Asked, end }
+    } else if failed.is_some() && (changed || case.recreates()) {
+        Choice { go: Move::Start(begin), reason: StepReason::Changed, end }
+    } else if recorded {
+        Choice::rest(end)
+    } else {
+        Choice { go: Move::Settle(kind), reason: StepReason::EndSeen, end }
+    }
+}
+
+impl Decided {
+    fn plain(verdict: Verdict) -> Self {
+        Self { verdict, deferred: None, at_next_start: false, open: false, end: None }
+    }
+
+    /// Nothing to do, and nothing to say.
+    pub(super) fn synced() -> Self {
+        Self::plain(Verdict::Synced)
+    }
+
+    /// A step.
+    pub(super) fn step(kind: StepKind, reason: StepReason) -> Self {
+        Self::plain(Verdict::Do(Step { kind, reason }))
+    }
+
+    /// A step that was refused.
+    pub(super) fn refused(wants: Wants, refusal: Refusal) -> Self {
+        let open = matches!(refusal, Refusal::Open(_));
+        let hold = Hold { wants, reason: refusal.reason() };
+        Self { open, ..Self::plain(Verdict::Hold(hold)) }
+    }
+
+    fn of(kind: Result<Option<StepKind>, Refusal>, choice: &Choice, update: Option<Step>) -> Self {
+        match (kind, update) {
+            (Ok(Some(kind)), _) => Self::step(kind, choice.reason.clone()),
+            (Ok(None), Some(update)) => Self::plain(Verdict::Do(update)),
+            (Ok(None), None) => Self::synced(),
+            (Err(refusal), update) => {
+                let wants = match (&choice.go, &refusal) {
+                    (Move::Rest, Refusal::Held(HoldReason::Wish { .. })) => Wants::Start,
+                    _ => choice.wants(false),
+                };
+                let refused = Self::refused(wants, refusal);
+                match (refused.verdict, update) {
+                    (Verdict::Hold(hold), Some(update)) if may_update_beside(&hold.reason) => {
+                        Self { deferred: Some(hold), ..Self::plain(Verdict::Do(update)) }
+                    }
+                    (verdict, _) => Self { verdict, open: refused.open, ..Self::synced() },
+                }
+            }
+        }
+    }
+}
+
+/// True when what holds a step says nothing against taking over what needs none.
+fn may_update_beside(reason: &HoldReason) -> bool {
+    !matches!(reason, HoldReason::Unseen(_) | HoldReason::Doubled | HoldReason::Lost { .. })
+}
+
+/// The hold of a human's wish.
+pub(super) fn wished(wish: &Wish) -> HoldReason {
+    HoldReason::Wish {
+        kind: wish.kind,
+        why: wish.why.clone(),
+        by: wish.by.clone(),
+        since: wish.since,
+        until: wish.until,
+    }
+}

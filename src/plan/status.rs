@@ -1,0 +1,100 @@
+//! How a session is now, whatever is to be done: its health, and facts worth saying. Invariant: nothing here
+//! changes a verdict.
+
+use super::pass::Pass;
+use super::session::Decided;
+use super::sight::PaneOf;
+use super::{Activity, Health, LaunchMode, Note, Status, StepKind, StepReason, Verdict};
+use crate::manifest::fleet::{Desired, Session};
+use crate::name::Uid;
+use crate::record::{EndKind, Place, Record, WishKind};
+use crate::snapshot::{Head, Observed, PaneState};
+
+impl Pass<'_> {
+    /// How a session is now.
+    pub(super) fn status(
+        &self,
+        record: &Record,
+        session: Option<&Session>,
+        decided: &Decided,
+    ) -> Status {
+        let mut status = Status { end: decided.end.clone(), ..Status::default() };
+        self.look_at_pane(record.uid, &mut status);
+        status.directory = Some(record.place.directory().clone());
+        status.branch = self.sight.any_tree(record.uid).and_then(|tree| match &tree.head {
+            Head::Branch(branch) => Some(branch.clone()),
+            Head::Detached(_) | Head::Unreadable => None,
+        });
+        if status.running && record.applied.parting.shell {
+            let pane = status.pane.as_ref();
+            let company = pane.and_then(|pane| self.snapshot.answers.company.get(pane));
+            let working = company.and_then(Observed::known).is_some_and(|company| company.working);
+            let busy = record.applied.parting.interactive && working;
+            status.activity = if busy { Activity::Busy } else { Activity::Shell };
+        }
+        let stopped = session.is_some_and(|session| session.state == Desired::Stopped);
+        let wished = record
+            .wish
+            .as_ref()
+            .is_some_and(|wish| wish.kind != WishKind::Hold && wish.stands_at(self.snapshot.taken));
+        let crashed = matches!(&decided.verdict, Verdict::Do(step)
+            if matches!(step.reason, StepReason::Crashed { .. }));
+        status.health = match &decided.end {
+            _ if self.snapshot.tmux.blind().is_some() => Health::Unknown,
+            _ if status.running => Health::Healthy,
+            Some(EndKind::Failed(_) | EndKind::GivenUp) => Health::Failed,
+            Some(_) => Health::Stopped,
+            None if stopped || wished => Health::Stopped,
+            None if crashed => Health::Degraded,
+            None => Health::Missing,
+        };
+        status
+    }
+
+    pub(super) fn look_at_pane(&self, uid: Uid, status: &mut Status) {
+        let PaneOf::One(pane) = self.sight.pane(uid) else { return };
+        status.running = pane.state == PaneState::Alive;
+        status.attached = pane.attached;
+        status.tmux_session = Some(pane.session_name.clone());
+        status.pane = Some(pane.id.clone());
+        status.activity = if status.running { Activity::Unknown } else { Activity::Exited };
+    }
+
+    /// Facts worth saying beside the verdict.
+    pub(super) fn notes(&self, record: &Record, decided: &Decided) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if let (Place::Own { branch: Some(made), .. }, Some(tree)) =
+            (&record.place, self.sight.any_tree(record.uid))
+        {
+            match &tree.head {
+                Head::Branch(now) if now != made => notes.push(Note::OnBranch(now.clone())),
+                Head::Detached(at) => notes.push(Note::Detached(at.clone())),
+                Head::Branch(_) | Head::Unreadable => {}
+            }
+        }
+        let pane = match self.sight.pane(record.uid) {
+            PaneOf::One(pane) => Some(pane),
+            PaneOf::None | PaneOf::Doubled => None,
+        };
+        if let Some(pane) = pane.filter(|pane| pane.session_name != record.tmux_name) {
+            notes.push(Note::Renamed(pane.session_name.clone()));
+        }
+        if let Verdict::Do(step) = &decided.verdict
+            && let StepKind::Start { launch, .. } | StepKind::Restart { launch, .. } = &step.kind
+            && let LaunchMode::Fresh { lost: Some(id) } = launch
+        {
+            notes.push(Note::FreshConversation(id.clone()));
+        }
+        if let Some(EndKind::Failed(failure)) = &decided.end {
+            notes.push(Note::LaunchFailed(failure.message.clone()));
+        }
+        let crashes = super::runtime::crashes(&record.crashes, self.snapshot.taken);
+        if crashes > 0 {
+            notes.push(Note::CrashedTimes(crashes));
+        }
+        if decided.at_next_start {
+            notes.push(Note::AtNextStart);
+        }
+        notes
+    }
+}
