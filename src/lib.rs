@@ -4,6 +4,7 @@ pub mod agent;
 pub mod cli;
 pub mod error;
 pub mod failpoint;
+pub mod git;
 pub mod launch;
 pub mod manifest;
 pub mod name;

@@ -2,6 +2,7 @@
 //! tmux, git or fleets. Invariant: a child has a time limit, no terminal, and none of our `FLEET_*` variables.
 
 pub mod alive;
+pub mod orphan;
 pub mod pane;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

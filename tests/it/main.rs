@@ -1,5 +1,8 @@
 //! The one integration binary: the house's own rules, then the real tmux and git in sandboxes.
 
+mod git_add;
+mod git_look;
 mod house;
 mod launch;
 mod layers;
+mod repo;
