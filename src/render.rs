@@ -3,6 +3,8 @@
 //! a value of `env` is never in what it makes, and what it makes depends on its arguments alone.
 
 pub mod describe;
+#[cfg(test)]
+mod fixtures;
 pub mod json;
 pub mod layout;
 pub mod lists;

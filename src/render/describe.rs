@@ -167,3 +167,32 @@ fn conversations(page: &mut Page<'_>, record: &Record) {
         page.one("earlier", record.old_conversations.join(", "));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::{ago, record, seen, view};
+    use crate::render::layout::width_of;
+
+    #[test]
+    fn everything_that_is_known_of_a_session_is_on_one_page() {
+        let plan = seen();
+        let record = record("api", 1);
+        let events = [Event { at: ago(7_200), text: "run 3 started".to_owned() }];
+        insta::assert_snapshot!(
+            "api",
+            describe(&plan.entries[1], Some(&record), &events, &view(80))
+        );
+        insta::assert_snapshot!("etl", describe(&plan.entries[5], None, &[], &view(80)));
+    }
+
+    #[test]
+    fn no_line_of_it_is_wider_than_the_terminal() {
+        let record = record("api", 1);
+        for entry in &seen().entries {
+            for line in describe(entry, Some(&record), &[], &view(40)).lines() {
+                assert!(width_of(line) <= 40, "{line}");
+            }
+        }
+    }
+}

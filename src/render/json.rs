@@ -194,6 +194,8 @@ pub fn trash_json(tombstones: &[Tombstone]) -> String {
 }
 
 fn session<'a>(entry: &'a Entry, record: Option<&'a Record>, view: &View) -> WireSession<'a> {
+    // A machine may read it elsewhere: no path is told relative to anything.
+    let view = &View { directory: None, home: None, ..view.clone() };
     let (step, reason, text, lifted_by) = match &entry.verdict {
         Verdict::Synced => (None, None, Vec::new(), None),
         Verdict::Do(step) => {
@@ -305,5 +307,49 @@ fn written(wire: &impl Serialize) -> String {
     match serde_json::to_string_pretty(wire) {
         Ok(text) => format!("{text}\n"),
         Err(error) => format!("{{\"format_version\": {FORMAT_VERSION}, \"error\": \"{error}\"}}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::{everything, records, seen, usual, view};
+    use serde_json::Value;
+
+    fn read(text: &str) -> Value {
+        assert!(text.ends_with('\n'));
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn a_plan_says_its_version_and_counts_what_is_to_be_done() {
+        let plan = read(&plan_json(&usual(), &view(40)));
+        assert_eq!(plan["format_version"], 1);
+        assert_eq!(plan["summary"]["held"], 2);
+        assert_eq!(plan["complete"], false);
+        let etl = &plan["sessions"][5];
+        assert_eq!(etl["verdict"], "held");
+        assert_eq!(etl["step"], "decommission");
+        assert_eq!(etl["reason"], "at-risk");
+        assert_eq!(etl["lifted_by"], "fleetctl rm etl --archive");
+        assert_eq!(plan["sessions"][1]["changes"][1]["to"], "***");
+    }
+
+    #[test]
+    fn the_wire_format_is_pinned() {
+        let mut two = seen();
+        two.entries.truncate(2);
+        insta::assert_snapshot!("wire", sessions_json(&two, &records(), &view(40)));
+        insta::assert_snapshot!("wire_trash", trash_json(&records().tombstones[..1]));
+    }
+
+    #[test]
+    fn every_verdict_has_a_form_on_the_wire() {
+        let plan = read(&plan_json(&everything(), &view(40)));
+        let sessions = plan["sessions"].as_array().expect("a list");
+        assert_eq!(sessions.len(), everything().entries.len());
+        assert!(sessions.iter().all(|session| session["reason"].is_string()));
+        let held = read(&holds_json(&everything(), &records(), &view(40)));
+        assert_eq!(held["sessions"].as_array().map(Vec::len), Some(24));
     }
 }

@@ -159,3 +159,38 @@ pub fn paths(plan: &Plan, records: &Records) -> String {
     let places = plan.entries.iter().filter_map(|entry| record_of(entry, records));
     places.map(|record| format!("{}\n", record.place.directory().display())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::{everything, records, seen, view};
+
+    #[test]
+    fn lists_are_told_with_what_lifts_or_undoes_each_line() {
+        insta::assert_snapshot!("worktrees", worktrees(&seen(), &records(), false, &view(100)));
+        insta::assert_snapshot!("holds", holds(&everything(), true, &view(100)));
+        let sizes = BTreeMap::from([(records().tombstones[0].record.uid, 1_234_567)]);
+        insta::assert_snapshot!("trash", trash(&records().tombstones, &sizes, false, &view(100)));
+    }
+
+    #[test]
+    fn names_and_paths_are_bare_lines() {
+        assert!(names(&seen()).starts_with("docs-bot\napi\n"));
+        let expected = "/home/ana/shop.worktrees/api\n/home/ana/shop.worktrees/quiet\n";
+        assert_eq!(paths(&seen(), &records()), expected);
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_nothing() {
+        let mut none = seen();
+        none.entries.clear();
+        assert_eq!(holds(&none, false, &view(80)), "nothing is held\n");
+        assert_eq!(trash(&[], &BTreeMap::new(), false, &view(80)), "the trash is empty\n");
+    }
+
+    #[test]
+    fn sizes_have_one_unit() {
+        let told = [0, 999, 1_000, 1_234_567, 158_000_000, 2_000_000_000].map(size);
+        assert_eq!(told, ["0 B", "999 B", "1.0 KB", "1.2 MB", "158 MB", "2.0 GB"]);
+    }
+}

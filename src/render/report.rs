@@ -97,8 +97,9 @@ pub fn report_text(lines: &[Line], took: Duration, view: &View) -> String {
         out.push_str(format!("{begin}{called}{}", pad(line.verb, verb)).trim_end());
         tell(&mut out, &told(line, view), group + name + verb, view);
     }
-    out.push_str(&view.style.paint(Tone::Strong, &summary(lines, took)));
-    out.push('\n');
+    for line in wrap(&[summary(lines, took)], view.style.width) {
+        out.push_str(&format!("{}\n", view.style.paint(Tone::Strong, &line)));
+    }
     out
 }
 
@@ -161,4 +162,57 @@ pub fn summary(lines: &[Line], took: Duration) -> String {
     let rest = counts.contains_key(&Group::Failed) || counts.contains_key(&Group::NotAttempted);
     let again = if rest { "; running it again does the rest" } else { "" };
     format!("{} in {}{again}", told.join(", "), span(took))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::view;
+    use crate::render::layout::width_of;
+
+    fn lines() -> Vec<Line> {
+        let line =
+            |name: &str, verb, result| Line { name: name.parse().expect("a name"), verb, result };
+        let done = |detail: &str, millis| Became::Done { detail: detail.to_owned(), millis };
+        vec![
+            line("docs-bot", "create", done("worktree ../shop.worktrees/docs-bot", 1_240)),
+            line(
+                "api",
+                "restart",
+                Became::Failed {
+                    why: "git worktree add: no space left on device".to_owned(),
+                    go_on: Some("fleetctl apply".to_owned()),
+                },
+            ),
+            line("old-spike", "decommission", done("", 310)),
+            line("etl", "decommission", Became::Held { why: "at risk: 3 modified".to_owned() }),
+            line("web", "start", Became::NotAttempted { because: "it depends on api".to_owned() }),
+        ]
+    }
+
+    #[test]
+    fn a_report_says_what_became_of_every_step_and_how_to_undo_it() {
+        let took = Duration::from_millis(4_200);
+        insta::assert_snapshot!("report_100", report_text(&lines(), took, &view(100)));
+        insta::assert_snapshot!("report_40", report_text(&lines(), took, &view(40)));
+    }
+
+    #[test]
+    fn no_line_of_a_report_is_wider_than_the_terminal() {
+        for width in [40, 60, 80, 100, 120] {
+            for line in report_text(&lines(), Duration::ZERO, &view(width)).lines() {
+                assert!(width_of(line) <= width, "{} > {width}: {line}", width_of(line));
+                assert_eq!(line.trim_end(), line);
+            }
+        }
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_the_colour_of_a_report() {
+        let mut colored = view(80);
+        colored.style.color = true;
+        let text = report_text(&lines(), Duration::ZERO, &colored);
+        let stripped = anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(stripped, report_text(&lines(), Duration::ZERO, &view(80)));
+    }
 }

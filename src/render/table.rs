@@ -94,7 +94,7 @@ fn drop_columns(columns: &mut Vec<Column>, rows: &[(&Entry, Option<&Record>)], v
                 cells.max().unwrap_or(0).max(column.title().len()) + 2
             })
             .sum();
-        if view.style.width.saturating_sub(used) >= 16 {
+        if view.style.width.saturating_sub(used) >= 20 {
             return;
         }
         columns.retain(|column| *column != least);
@@ -192,7 +192,7 @@ fn activity(entry: &Entry) -> String {
 fn note(entry: &Entry, view: &View) -> String {
     let said = words::clauses(entry, view).join("; ");
     let kind = Kind::of(&entry.verdict);
-    if matches!(kind, Kind::Synced | Kind::Held | Kind::Unknown | Kind::Wished | Kind::Settle) {
+    if matches!(kind, Kind::Synced | Kind::Held | Kind::Unknown) {
         return said;
     }
     let verb = words::verb(&entry.verdict);
@@ -259,5 +259,68 @@ impl Grid {
         for row in &mut self.rows {
             row[column].0 = cut(&row[column].0, width);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::{records, seen, view};
+
+    #[test]
+    fn those_who_need_a_human_come_first_then_those_that_wait() {
+        let plan = seen();
+        let names: Vec<&str> = by_urgency(&plan).iter().map(|entry| entry.name.as_str()).collect();
+        let expected = [
+            "etl",
+            "infra",
+            "gpu",
+            "docs-bot",
+            "api",
+            "web",
+            "fix-421",
+            "old-spike",
+            "parser",
+            "quiet",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_table_leaves_out_columns_where_it_is_narrow() {
+        let table = |width| sessions(&seen(), &records(), false, &view(width));
+        insta::assert_snapshot!("table_120", table(120));
+        insta::assert_snapshot!("table_80", table(80));
+        insta::assert_snapshot!("table_40", table(40));
+    }
+
+    #[test]
+    fn no_row_is_wider_than_the_terminal() {
+        for width in 20..130 {
+            for line in sessions(&seen(), &records(), false, &view(width)).lines() {
+                assert!(width_of(line) <= width, "{} > {width}: {line}", width_of(line));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wide_table_cuts_nothing() {
+        let table = sessions(&seen(), &records(), true, &view(40));
+        assert!(table.contains("5c1e8f0a-1111-4222-8333-444455556666"), "{table}");
+        assert!(table.contains("archive: fleetctl rm etl --archive"), "{table}");
+    }
+
+    #[test]
+    fn colour_does_not_move_a_column() {
+        let mut colored = view(100);
+        colored.style.color = true;
+        let colored = sessions(&seen(), &records(), false, &colored);
+        assert!(colored.contains('\u{1b}'));
+        let plain: String = anstream::adapter::strip_str(&colored)
+            .to_string()
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
+        assert_eq!(plain, sessions(&seen(), &records(), false, &view(100)));
     }
 }
