@@ -15,4 +15,5 @@ pub mod record;
 pub mod render;
 pub mod snapshot;
 pub mod store;
+pub mod tmux;
 pub mod world;

@@ -2,6 +2,7 @@
 //! tmux, git or fleets. Invariant: a child has a time limit, no terminal, and none of our `FLEET_*` variables.
 
 pub mod alive;
+pub mod ending;
 pub mod orphan;
 pub mod pane;
 
@@ -297,7 +298,30 @@ fn read_some(from: Option<&mut impl Read>, into: &mut Vec<u8>) -> std::io::Resul
     Ok(n == 0)
 }
 
-fn timespec(left: Duration) -> Timespec {
+/// The program of this name in a `PATH`, as an absolute path.
+#[must_use]
+pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |file: &PathBuf| {
+        file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    let absolute = std::env::split_paths(path).filter(|directory| directory.is_absolute());
+    absolute.map(|directory| directory.join(name)).find(runs)
+}
+
+/// Lets this much time pass: for what tells nobody when it is ready.
+pub fn pause(time: Duration) {
+    let deadline = Instant::now() + time;
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        // An interrupted wait goes on; nothing else can fail without descriptors.
+        if !matches!(poll(&mut [], Some(&timespec(left))), Err(rustix::io::Errno::INTR)) {
+            return;
+        }
+    }
+}
+
+/// A time for `poll`.
+pub(crate) fn timespec(left: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(left.subsec_nanos()),

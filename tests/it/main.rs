@@ -6,3 +6,7 @@ mod house;
 mod launch;
 mod layers;
 mod repo;
+mod sandbox;
+mod tmux_act;
+mod tmux_look;
+mod tmux_start;
