@@ -53,6 +53,8 @@ impl Tmux {
         let failed = |cause: &str| ActError::Failed { what: "start".into(), cause: cause.into() };
         let directory =
             spec.pane.directory.to_str().ok_or_else(|| failed("the path is not UTF-8"))?;
+        // tmux takes it for a format.
+        let directory = &directory.replace('#', "##");
         if spec.argv.len() < 2 {
             return Err(failed("a single word would be run by a shell"));
         }

@@ -2,16 +2,18 @@
 //! it is touched, and nothing of it is left when it is dropped.
 #![expect(
     clippy::disallowed_methods,
-    reason = "a sandbox makes children, cleans up its directory and knows the tests' PATH"
+    clippy::unwrap_used,
+    reason = "a sandbox makes children, knows the tests' PATH, and fails its test where it fails"
 )]
 
 use fleetctl::name::{Installation, Run, Spec, Uid};
 use fleetctl::process::{self, alive, ending};
 use fleetctl::snapshot::{Mark, Observed, Pane, PaneId, Process, Server};
 use fleetctl::tmux::{Login, Options, StartSpec, Tmux};
-use fleetctl::world::StartPane;
+use fleetctl::world::{ActError, Done, StartPane};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,18 +37,12 @@ pub struct Sandbox {
 
 /// What a program said.
 #[derive(Debug, Clone)]
-#[must_use]
 pub struct Output {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-#[allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test file uses the asserts that it needs"
-)]
 impl Output {
     #[track_caller]
     pub fn code(self, code: i32) -> Self {
@@ -89,11 +85,6 @@ impl Output {
     }
 }
 
-#[allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test file uses the parts that it needs"
-)]
 impl Sandbox {
     pub fn new() -> Self {
         // Short, because a socket's path has at most 107 bytes.
@@ -305,12 +296,23 @@ impl Drop for Sandbox {
     }
 }
 
-/// A mark of the test's own for a tmux session of this name.
+/// The pane and the pid of a start that succeeded.
+#[track_caller]
+pub fn started(result: &Result<Done, ActError>) -> (&PaneId, u32) {
+    match result {
+        Ok(Done::Started { pane, pid, .. }) => (pane, *pid),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A mark of this test's own for a tmux session of this name. Tests run side by side, each in a thread with
+/// its name, and a process is told to be ours by its uid.
 pub fn mark(name: &str) -> Mark {
-    let seed: u128 = name.bytes().fold(7, |sum, byte| sum * 31 % (1 << 70) + u128::from(byte));
+    let mut hasher = DefaultHasher::new();
+    (std::process::id(), std::thread::current().name(), name).hash(&mut hasher);
     let session = name.rsplit('/').next().unwrap_or(name);
     Mark {
-        uid: Uid::from_parts(1_700_000_000_000, seed),
+        uid: Uid::from_parts(1_700_000_000_000, u128::from(hasher.finish())),
         installation: Installation("0123456789abcdef".into()),
         fleet: "shop".parse().unwrap(),
         session: session.parse().unwrap(),
@@ -319,4 +321,24 @@ pub fn mark(name: &str) -> Mark {
         conversation: None,
         protect: false,
     }
+}
+
+#[test]
+fn a_sandbox_is_a_world_of_its_own() {
+    let sandbox = Sandbox::new();
+    let repo = sandbox.repo("repo");
+    sandbox.git(&repo, &["log", "--format=%an %s"]).says("Tester first").says_not("hello");
+    sandbox.git(&repo, &["status", "--porcelain"]).silent();
+    sandbox.program("greet", "#!/bin/sh\necho \"hello from $HOME\" >&2; exit 3\n");
+    let home = sandbox.home();
+    Sandbox::run(&mut sandbox.command("greet")).code(3).complains(home.to_str().unwrap());
+    sandbox.tmux(&["start-server"]).ok();
+    let _ = sandbox.fleetctl_in(&repo, &["version"]);
+    let _ = sandbox.fleetctl(&["version"]);
+
+    sandbox.tmux(&["new-session", "-d", "-s", "a", "--", "setsid", "sleep", "1000"]).ok();
+    eventually(SOON, "two processes of ours", || sandbox.leftovers().len() >= 2);
+    let ours = sandbox.leftovers();
+    drop(sandbox);
+    assert!(ours.iter().all(|process| !alive::is_running(process).unwrap()));
 }
