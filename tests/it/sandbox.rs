@@ -336,7 +336,9 @@ fn a_sandbox_is_a_world_of_its_own() {
     let _ = sandbox.fleetctl_in(&repo, &["version"]);
     let _ = sandbox.fleetctl(&["version"]);
 
-    sandbox.tmux(&["new-session", "-d", "-s", "a", "--", "setsid", "sleep", "1000"]).ok();
+    sandbox
+        .tmux(&["new-session", "-d", "-s", "a", "--", "sh", "-c", "setsid sleep 1000 & sleep 1000"])
+        .ok();
     eventually(SOON, "two processes of ours", || sandbox.leftovers().len() >= 2);
     let ours = sandbox.leftovers();
     drop(sandbox);
