@@ -10,3 +10,4 @@ mod sandbox;
 mod tmux_act;
 mod tmux_look;
 mod tmux_start;
+mod manifest;

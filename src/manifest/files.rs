@@ -1,0 +1,85 @@
+//! What a manifest needs of the file system: the bytes of files and the paths of a glob. Owns the one real
+//! implementation; the loader knows only the trait. Invariant: nothing is written, and no file is read
+//! beyond its limit.
+
+use globset::{GlobBuilder, GlobMatcher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Why a file or directory could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// There is none.
+    #[error("there is no such file")]
+    Missing,
+    /// It is a directory.
+    #[error("it is a directory")]
+    Directory,
+    /// The system refused.
+    #[error("it cannot be read")]
+    Unreadable(#[source] std::io::Error),
+}
+
+impl From<std::io::Error> for FileError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Self::Missing,
+            std::io::ErrorKind::IsADirectory => Self::Directory,
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// Where a manifest's files come from.
+pub trait Files {
+    /// At most `limit + 1` bytes of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, FileError>;
+
+    /// The files under `base` that match, relative to it and sorted.
+    ///
+    /// # Errors
+    /// When `base` cannot be listed.
+    fn glob(&self, base: &Path, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError>;
+}
+
+/// A glob in which `*` stays within one directory.
+///
+/// # Errors
+/// When it is none.
+pub fn matcher(glob: &str) -> Result<GlobMatcher, globset::Error> {
+    let glob = GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build()?;
+    Ok(glob.compile_matcher())
+}
+
+/// The real file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+        let file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn glob(&self, base: &Path, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
+        let hidden = glob.glob().glob().contains("/.") || glob.glob().glob().starts_with('.');
+        let walk = walkdir::WalkDir::new(base).sort_by_file_name().into_iter();
+        let mut found = Vec::new();
+        for entry in walk.filter_entry(|entry| {
+            entry.depth() == 0 || hidden || !entry.file_name().as_encoded_bytes().starts_with(b".")
+        }) {
+            let entry = entry.map_err(std::io::Error::from)?;
+            let path = entry.path().strip_prefix(base).unwrap_or(entry.path());
+            if !entry.file_type().is_dir() && glob.is_match(path) {
+                found.push(path.to_owned());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
