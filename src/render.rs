@@ -9,7 +9,6 @@ pub mod json;
 pub mod layout;
 pub mod lists;
 pub mod plan;
-pub mod problems;
 pub mod progress;
 pub mod report;
 pub mod style;
