@@ -2,6 +2,7 @@
 //! the environment can do to the program; decides nothing. Invariant: every failure has a documented exit code,
 //! and not having seen enough ([`Exit::CannotObserve`]) never becomes "no difference" or "differences".
 
+use crate::manifest::problem::Problems;
 use crate::name::Name;
 use crate::process::ProcessError;
 use crate::render::layout::{clean, wrap};
@@ -9,6 +10,9 @@ use crate::render::style::{Style, Tone};
 use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
+
+/// Problems are no wider than this, where nothing else limits them.
+const WIDEST: usize = 120;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,9 +105,18 @@ impl Failure {
         failure
     }
 
-    /// A manifest with problems, which were rendered already.
+    /// A manifest with problems: all of them, each with its lines.
     #[must_use]
-    pub fn invalid_manifest(count: usize, rendered: String) -> Self {
+    pub fn invalid_manifest(problems: &Problems, style: &Style) -> Self {
+        let rendered = problems.render(crate::manifest::Style {
+            width: style.width.min(WIDEST),
+            color: style.color,
+            unicode: true,
+        });
+        Self::with_details(problems.problems.len(), rendered)
+    }
+
+    fn with_details(count: usize, rendered: String) -> Self {
         let message = match count {
             1 => "the manifest has a problem; nothing was changed".to_owned(),
             _ => format!("the manifest has {count} problems; nothing was changed"),
@@ -429,7 +442,7 @@ mod tests {
 
     #[test]
     fn problems_of_a_manifest_come_before_their_count() {
-        let failure = Failure::invalid_manifest(2, "fleet.yaml:3: x\n".to_owned());
+        let failure = Failure::with_details(2, "fleet.yaml:3: x\n".to_owned());
         insta::assert_snapshot!(failure.render(&Style::PLAIN), @r"
         fleet.yaml:3: x
 
