@@ -304,7 +304,7 @@ fn a_full_disk_is_told_from_other_failures_and_loses_nothing_that_was_there() {
         .connection
         .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))
         .unwrap();
-    let many: Vec<Change> = (2..200).map(|n| put(n)).collect();
+    let many: Vec<Change> = (2..200).map(put).collect();
     let full = store.write(&many);
     assert!(matches!(full, Err(StoreError::Full(_))), "{full:?}");
     assert_eq!(store.records().unwrap().sessions.len(), 1);
