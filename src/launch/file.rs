@@ -72,7 +72,7 @@ pub fn read_report(path: &Path) -> Result<Option<LaunchFailure>, FileError> {
 /// Writes the report of a run that failed before its program.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_report(path: &Path, failure: &LaunchFailure) -> Result<(), FileError> {
     replace(path, &to_json(path, failure)?)
 }

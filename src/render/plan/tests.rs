@@ -68,14 +68,17 @@ fn no_value_of_the_environment_is_ever_told() {
     api.changes = vec![
         change("env.A", Some("sesame-1"), Some("sesame-2"), ChangeClass::Restart),
         change("env.B", None, Some("sesame\n3"), ChangeClass::Restart),
+        change(
+            "agents.mine.modes",
+            Some("{yolo: {env: {K: sesame-5}}}"),
+            None,
+            ChangeClass::Restart,
+        ),
         change("env.C", Some("sesame-4"), None, ChangeClass::Restart),
     ];
     let text = plan_text(&plan(vec![api.clone()]), &view(80));
     assert!(!text.contains("sesame"), "{text}");
-    assert!(
-        text.contains("env.A  *** (changed)") && text.contains("env.B  (unset) → ***"),
-        "{text}"
-    );
+    assert!(text.contains("*** (changed)") && text.contains("(unset) → ***"), "{text}");
     assert!(!crate::render::json::plan_json(&plan(vec![api]), &view(80)).contains("sesame"));
 }
 
