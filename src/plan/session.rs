@@ -238,10 +238,8 @@ impl<'a> Pass<'a> {
                 let path = case.record.place.directory().clone();
                 Err(HoldReason::Lost { path }.into())
             }
-            Err(Refusal::Held(reason @ (HoldReason::Unseen(_) | HoldReason::Doubled))) => {
-                Err(reason.into())
-            }
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(refusal),
         }
     }
 
@@ -360,7 +358,15 @@ impl Decided {
 
 /// True when what holds a step says nothing against taking over what needs none.
 fn may_update_beside(reason: &HoldReason) -> bool {
-    !matches!(reason, HoldReason::Unseen(_) | HoldReason::Doubled | HoldReason::Lost { .. })
+    // Without a worktree that is proven ours, its marks could not be written.
+    !matches!(
+        reason,
+        HoldReason::Unseen(_)
+            | HoldReason::Doubled
+            | HoldReason::Lost { .. }
+            | HoldReason::Strayed { .. }
+            | HoldReason::Conflict(_)
+    )
 }
 
 /// The hold of a human's wish.
