@@ -2,6 +2,8 @@
 //! real world is `world::live`, a simulated one `world::sim`. Invariant: an implementation decides nothing;
 //! it does what an act says or says why not.
 
+pub mod sim;
+
 use crate::launch::Launch;
 use crate::name::{Name, Uid};
 use crate::record::BranchAt;
