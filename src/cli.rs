@@ -1,3 +1,171 @@
-//! The edge: what is typed, and what it comes to. Invariant: no decision about a session is made in here.
+//! The command line: one file a verb or a family of them. Owns streams and exit codes; holds no decision
+//! about sessions. Invariant: a verb either returns an exit code of the documented list or a failure that
+//! carries one.
 
 pub mod args;
+pub mod attach;
+pub mod change;
+pub mod context;
+pub mod converge;
+pub mod desk;
+pub mod guard;
+pub mod output;
+pub mod read;
+pub mod trash;
+pub mod verdict;
+
+use crate::error::{Exit, Failure};
+use crate::manifest::files::{Disk, FileError, Files};
+use crate::manifest::fleet::Fleet;
+use crate::manifest::problem::Problems;
+use crate::manifest::{self, Input};
+use args::{Cli, TrashVerb, Verb};
+use clap::{CommandFactory, Parser};
+use context::Context;
+use desk::Desk;
+use globset::GlobMatcher;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return help_or_usage(&error),
+    };
+    let context = match Context::read(cli.global.clone()) {
+        Ok(context) => context,
+        Err(failure) => return fail(&failure, None),
+    };
+    context.start_logging();
+    match dispatch(cli.verb, context.clone()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => fail(&failure, Some(&context)),
+    }
+}
+
+fn help_or_usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is all that can go wrong here, and then nobody listens.
+    let printed = error.print();
+    tracing::debug!(?printed, "usage");
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+fn fail(failure: &Failure, context: Option<&Context>) -> ExitCode {
+    let style = context.map_or(crate::render::style::Style::PLAIN, Context::error_style);
+    output::say(&failure.render(&style));
+    failure.exit.into()
+}
+
+fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
+    match verb {
+        None => read::table(Desk::open(context)?),
+        Some(Verb::Validate(args)) => read::validate(&context, args.output),
+        Some(Verb::Version) => read::version(),
+        Some(Verb::Completion(args)) => {
+            let mut text = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "fleetctl", &mut text);
+            output::out(&String::from_utf8_lossy(&text))?;
+            Ok(Exit::Done)
+        }
+        Some(Verb::Diff(args)) => read::diff(Desk::open(context)?, args.output),
+        Some(Verb::Get(args)) => read::get(Desk::open(context)?, &args),
+        Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
+        Some(Verb::Apply(args)) => change::apply(Desk::open(context)?, &args),
+        Some(Verb::Start(args)) => change::start(open_for_all(context, &args.names)?, &args),
+        Some(Verb::Stop(args)) => change::stop(open_for_all(context, &args.names)?, &args),
+        Some(Verb::Restart(args)) => change::restart(open_for_all(context, &args.names)?, &args),
+        Some(Verb::Hold(args)) => change::hold(open_for_all(context, &args.which.names)?, &args),
+        Some(Verb::Release(args)) => {
+            change::release(open_for_all(context, &args.which.names)?, &args)
+        }
+        Some(Verb::Rm(args)) => change::rm(open_for(context, &[&args.name])?, &args),
+        Some(Verb::Restore(args)) => {
+            trash::restore(open_for(context, &[&args.what.target])?, &args.what)
+        }
+        Some(Verb::Trash(args)) => match args.verb {
+            TrashVerb::List { output } => trash::list(Desk::open(context)?, output),
+            TrashVerb::Empty { what, older_than, yes } => {
+                let asked = trash::Emptying { what, older_than, yes };
+                trash::empty(Desk::open(context)?, &asked)
+            }
+        },
+        Some(Verb::Attach(args)) => attach::attach(open_for(context, &[&args.name])?, &args.name),
+        Some(Verb::Launch(_)) => {
+            Err(Failure::new(Exit::Usage, "__launch is run by panes, not by people"))
+        }
+    }
+}
+
+fn open_for_all(context: Context, targets: &[args::Target]) -> Result<Desk, Failure> {
+    open_for(context, &targets.iter().collect::<Vec<_>>())
+}
+
+/// Opens the fleet that the targets name, or the one of the surroundings.
+fn open_for(context: Context, targets: &[&args::Target]) -> Result<Desk, Failure> {
+    let fleet = targets.iter().find_map(|target| target.fleet.clone());
+    let desk = match fleet {
+        Some(fleet) => Desk::open(context.for_fleet(&fleet)?)?,
+        None => Desk::open(context)?,
+    };
+    for target in targets {
+        if let Some(fleet) = target.fleet.as_ref().filter(|fleet| **fleet != desk.fleet.name) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{target} is of fleet {fleet}, and the manifest is of {}", desk.fleet.name),
+            ));
+        }
+    }
+    Ok(desk)
+}
+
+/// Loads a manifest, with all its problems rendered when it is invalid.
+///
+/// # Errors
+/// Usage.
+pub fn load(context: &Context, manifest: &Path) -> Result<Fleet, Failure> {
+    try_load(context, manifest)?
+        .map_err(|problems| Failure::invalid_manifest(&problems, &context.error_style()))
+}
+
+/// Loads a manifest, or gives its problems.
+///
+/// # Errors
+/// When standard input, asked for with `-f -`, cannot be read.
+pub fn try_load(context: &Context, manifest: &Path) -> Result<Result<Fleet, Problems>, Failure> {
+    let local = !context.reads_stdin();
+    let input = Input { path: manifest.to_owned(), home: context.home.clone(), local };
+    if local {
+        return Ok(manifest::load(&input, &Disk));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(STDIN_LIMIT).read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Failure::new(Exit::Usage, format!("standard input cannot be read: {error}"))
+    })?;
+    Ok(manifest::load(&input, &Stdin { path: manifest.to_owned(), bytes }))
+}
+
+/// More than a manifest may have, so that a longer one is refused for its length and not cut.
+const STDIN_LIMIT: u64 = 5 << 20;
+
+/// The disk, with standard input in the manifest's place.
+struct Stdin {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Files for Stdin {
+    fn read(&self, path: &Path, most: usize) -> Result<Vec<u8>, FileError> {
+        if path != self.path {
+            return Disk.read(path, most);
+        }
+        Ok(self.bytes.clone())
+    }
+
+    fn glob(&self, base: &Path, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
+        Disk.glob(base, glob)
+    }
+}

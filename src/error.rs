@@ -5,8 +5,10 @@
 use crate::manifest::problem::Problems;
 use crate::name::Name;
 use crate::process::ProcessError;
+use crate::reconcile::PassError;
 use crate::render::layout::{clean, wrap};
 use crate::render::style::{Style, Tone};
+use crate::store::StoreError;
 use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -232,18 +234,13 @@ pub enum Trouble {
     /// The store was written by a newer fleetctl.
     StoreNewer {
         /// Its format.
-        has: u32,
+        has: i64,
         /// The newest format that is known here.
-        knows: u32,
+        knows: i64,
     },
     /// The store was written on another machine or by another user.
     StoreFromElsewhere {
         /// Where it lies.
-        path: PathBuf,
-    },
-    /// The store could not be written for want of room.
-    DiskFull {
-        /// Where.
         path: PathBuf,
     },
     /// The fleet belongs to a manifest at another path.
@@ -260,7 +257,7 @@ pub enum Trouble {
     /// A changing verb inside a session of the fleet.
     InsideSession {
         /// Which.
-        session: Name,
+        session: String,
     },
     /// `rm` of a session that is in the file.
     StillInFile {
@@ -286,9 +283,7 @@ impl Trouble {
             }
             Self::NoManifest { .. } | Self::NoSession { .. } => Exit::Usage,
             Self::Locked { .. } => Exit::Locked,
-            Self::StoreNewer { .. } | Self::StoreFromElsewhere { .. } | Self::DiskFull { .. } => {
-                Exit::Failed
-            }
+            Self::StoreNewer { .. } | Self::StoreFromElsewhere { .. } => Exit::Failed,
             Self::OtherManifest { .. }
             | Self::NobodyToAsk
             | Self::Declined
@@ -321,7 +316,6 @@ impl Trouble {
             Self::StoreFromElsewhere { path } => {
                 format!("the store {} is from another machine or user", path.display())
             }
-            Self::DiskFull { path } => format!("no room left to write {}", path.display()),
             Self::OtherManifest { fleet, recorded } => {
                 format!("the fleet {fleet} belongs to {}", recorded.display())
             }
@@ -370,7 +364,6 @@ impl Trouble {
             Self::StoreFromElsewhere { .. } => {
                 "choose another place with XDG_STATE_HOME; the old one stays as it is".to_owned()
             }
-            Self::DiskFull { .. } => DISK_FULL.to_owned(),
             Self::OtherManifest { .. } => {
                 "use that file with -f, or take the fleet over: fleetctl apply --take-over"
                     .to_owned()
@@ -381,6 +374,29 @@ impl Trouble {
             Self::Declined | Self::WaitedInVain { .. } => return None,
         };
         Some(line)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Newer { found, known, .. } => {
+                Trouble::StoreNewer { has: *found, knows: *known }.into()
+            }
+            StoreError::OtherMachine { path } => {
+                Trouble::StoreFromElsewhere { path: path.clone() }.into()
+            }
+            StoreError::Full(_) => Self::because(Exit::Failed, &error).with_help(DISK_FULL),
+            _ => Self::because(Exit::Failed, &error),
+        }
+    }
+}
+
+impl From<PassError> for Failure {
+    fn from(error: PassError) -> Self {
+        match error {
+            PassError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod name;
 pub mod paths;
 pub mod plan;
 pub mod process;
+pub mod reconcile;
 pub mod record;
 pub mod render;
 pub mod snapshot;

@@ -8,5 +8,5 @@ fn main() -> ExitCode {
     if args.next().is_some_and(|verb| verb == "__launch") {
         return fleetctl::launch::main(args);
     }
-    ExitCode::SUCCESS
+    fleetctl::cli::main()
 }

@@ -1,6 +1,7 @@
 //! Where a fleet keeps its files: `$XDG_STATE_HOME/fleetctl/<fleet>/`. Names only; does no I/O.
 
 use crate::name::Uid;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The files of one fleet.
@@ -52,9 +53,23 @@ impl Paths {
         self.directory.join("screens").join(format!("{uid}.txt"))
     }
 
+    /// Touched when a repository was fetched.
+    #[must_use]
+    pub fn fetched(&self, repo: &Path) -> PathBuf {
+        let digest = Sha256::digest(repo.as_os_str().as_encoded_bytes());
+        let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        self.directory.join("fetched").join(name)
+    }
+
+    /// The directory of all directories of [`Self::agent_state`].
+    #[must_use]
+    pub fn agent_states(&self) -> PathBuf {
+        self.directory.join("agents")
+    }
+
     /// The directory in which an agent without ids of its own keeps its conversation.
     #[must_use]
     pub fn agent_state(&self, uid: Uid) -> PathBuf {
-        self.directory.join("agents").join(uid.to_string())
+        self.agent_states().join(uid.to_string())
     }
 }

@@ -14,6 +14,7 @@ mod parse;
 mod server;
 mod start;
 
+pub use parse::pane_format;
 pub use server::Login;
 pub use start::StartSpec;
 

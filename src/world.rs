@@ -2,6 +2,7 @@
 //! real world is `world::live`, a simulated one `world::sim`. Invariant: an implementation decides nothing;
 //! it does what an act says or says why not.
 
+pub mod live;
 pub mod sim;
 
 use crate::launch::Launch;
@@ -181,6 +182,8 @@ pub struct AddWorktree {
     pub source: BranchSource,
     /// Contents of `fleetctl.json` in its admin directory.
     pub json: String,
+    /// Where a half made one goes before it is made anew.
+    pub discard: PathBuf,
 }
 
 /// [`Act::StartPane`].

@@ -43,6 +43,14 @@ impl Git {
         self.describe_new(&place, add, &Entry::read(&admin)?)
     }
 
+    /// The admin directory of the worktree at this path; `None` when there is no linked worktree.
+    ///
+    /// # Errors
+    /// [`GitError::File`] when its `.git` file cannot be read.
+    pub fn admin_of(&self, path: &Path) -> Result<Option<PathBuf>, GitError> {
+        forward_link(path)
+    }
+
     /// Goes on with what an earlier call left.
     fn complete(
         &self,

@@ -178,6 +178,8 @@ pub struct Inside {
     pub pid: u32,
     /// Its command's name.
     pub command: String,
+    /// Its kernel session.
+    pub session: u32,
     /// Where it works.
     pub cwd: PathBuf,
 }
@@ -199,7 +201,7 @@ pub fn inside(dir: &Path) -> Result<Vec<Inside>> {
         if cwd.starts_with(dir)
             && let Some(stat) = stat(pid)?.filter(|stat| !stat.over())
         {
-            found.push(Inside { pid, command: stat.command, cwd });
+            found.push(Inside { pid, command: stat.command, session: stat.session, cwd });
         }
     }
     Ok(found)

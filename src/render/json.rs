@@ -6,6 +6,7 @@ use super::plan::{counts, hint_text, secret};
 use super::table::record_of;
 use super::words::hold::{lift, wanted, why};
 use super::words::{self, Kind};
+use crate::manifest::problem::Report;
 use crate::plan::{Change, ChangeClass, Entry, Plan, Verdict};
 use crate::record::{EndKind, Place, Record, Records, Tombstone};
 use serde::Serialize;
@@ -125,6 +126,16 @@ struct WireTombstone<'a> {
     commit: Option<&'a str>,
     salvage: &'a [String],
     screen: Option<&'a Path>,
+}
+
+/// `validate -o json`.
+#[must_use]
+pub fn problems_json(problems: &[Report]) -> String {
+    written(&serde_json::json!({
+        "format_version": FORMAT_VERSION,
+        "valid": problems.is_empty(),
+        "problems": problems,
+    }))
 }
 
 /// `diff -o json`.

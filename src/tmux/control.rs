@@ -72,10 +72,11 @@ impl Control {
         let mut control =
             Self { child, unsent: Vec::new(), reader, nonce, fences: 0, broken: false };
         control.prepare().map_err(TmuxError::Control)?;
-        if !control.answers() {
+        let ready = control.run(&[List::of(&["display-message", "-p", "ready"])]);
+        if control.broken {
             return Err(control.refused());
         }
-        tracing::debug!(session = %name, "control-mode client");
+        tracing::debug!(session = %name, ?ready, "control-mode client");
         Ok(control)
     }
 
@@ -101,13 +102,9 @@ impl Control {
         }
     }
 
-    /// It can be used: it has not ended with its server, and no answer failed to come.
-    pub(super) fn answers(&mut self) -> bool {
-        if !self.broken {
-            let ready = List::of(&["display-message", "-p", "ready"]);
-            self.run(&[ready]);
-        }
-        !self.broken
+    /// It cannot be used again.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Runs the lists in order and gives their results in order.

@@ -9,7 +9,6 @@ use crate::name::Uid;
 use crate::process::{alive, ending, pause};
 use crate::snapshot::{Mark, Observed, PaneId, Process};
 use crate::world::{ActError, Done, EndRun};
-use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -42,7 +41,7 @@ impl Tmux {
         let failed = |cause: String| ActError::Failed { what: "end of a run".into(), cause };
         let io = |error: std::io::Error| failed(error.to_string());
         let (sid, live) = match self.find(&end.pane, end.uid)? {
-            Found::Gone => return self.left(end.uid, None).map_err(io),
+            Found::Gone => return left(end.uid, None).map_err(io),
             Found::Dead(sid) => (sid, None),
             Found::Alive(sid) => (sid, alive::process(sid, &self.options.boot).map_err(io)?),
         };
@@ -54,7 +53,7 @@ impl Tmux {
             return Err(failed(format!("pid {} ({}) still runs", process.pid, process.command)));
         }
         self.await_death(end)?;
-        self.left(end.uid, Some(sid)).map_err(io)
+        left(end.uid, Some(sid)).map_err(io)
     }
 
     /// Presses the keys that end it, as long as it runs.
@@ -91,18 +90,6 @@ impl Tmux {
             pause(Duration::from_millis(10));
         }
         Ok(())
-    }
-
-    /// What carries the uid and is not in the kernel session. The user's own panes in the tmux session carry
-    /// it as well: their processes have not left anything.
-    fn left(&self, uid: Uid, sid: Option<u32>) -> std::io::Result<Done> {
-        let mut elsewhere: HashSet<u32> = sid.into_iter().collect();
-        if let Observed::Known(server) = self.look(None) {
-            elsewhere.extend(server.panes.iter().map(|pane| pane.pid));
-        }
-        let carriers = alive::carriers(uid)?;
-        let left = carriers.iter().filter(|(_, session)| !elsewhere.contains(session));
-        Ok(Done::Left(left.map(|(process, _)| named(process)).collect()))
     }
 
     fn find(&self, pane: &PaneId, uid: Uid) -> Result<Found, ActError> {
@@ -218,10 +205,6 @@ impl Tmux {
     }
 }
 
-fn named(process: &Process) -> String {
-    format!("{} {}", process.pid, process.command)
-}
-
 fn changed(pane: &PaneId) -> ActError {
     ActError::Changed(format!("pane {}", pane.0))
 }
@@ -240,6 +223,12 @@ fn members(sid: u32, uid: Uid, live: Option<&Process>) -> std::io::Result<Vec<Pr
         }
     }
     Ok(found)
+}
+
+/// What carries the uid and is not in the kernel session.
+fn left(uid: Uid, sid: Option<u32>) -> std::io::Result<Done> {
+    let carriers = alive::carriers(uid)?.into_iter().filter(|(_, session)| Some(*session) != sid);
+    Ok(Done::Left(carriers.map(|(p, _)| format!("{} {}", p.pid, p.command)).collect()))
 }
 
 fn write_private(to: &Path, text: &str) -> std::io::Result<()> {

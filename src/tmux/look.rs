@@ -5,53 +5,38 @@ use super::command::List;
 use super::parse::{self, CLIENT, END, SERVER};
 use super::{Tmux, TmuxError, blind};
 use crate::process::alive;
-use crate::snapshot::{Blind, Evidence, Marked, Observed, Pane, PaneState, Server, ServerId};
+use crate::snapshot::{Blind, Evidence, Observed, PaneState, Server, ServerId};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long tmux is given to reap a dead pane, and how often.
 const SETTLE: Duration = Duration::from_millis(20);
 const SETTLE_TRIES: usize = 3;
-/// How often to wait for a server that is coming or going.
-const SETTLE_LIMIT: usize = 15;
 
 impl Tmux {
     /// Looks at all panes and clients. `last` is the server that was last seen on this socket.
     #[must_use]
     pub fn look(&self, last: Option<&ServerId>) -> Observed<Server> {
-        let mut waits = 0;
-        loop {
-            match self.answer() {
-                Ok((answer, empty)) => return self.understand(&answer, empty),
-                Err(TmuxError::NoServer { .. }) => {}
-                Err(TmuxError::Refused { said, .. }) if super::died_under(&said) => {}
-                Err(error) => return Observed::Unknown(blind(&error)),
-            }
-            let nobody = self.nobody(last);
-            // A server that is about to end has closed its socket already, and one that is about to begin has
-            // not opened it yet.
-            if waits == SETTLE_LIMIT || matches!(nobody, Observed::Absent(_)) {
-                return nobody;
-            }
-            waits += 1;
-            crate::process::pause(SETTLE);
-        }
-    }
-
-    /// What tmux prints, and whether it said that it has no session.
-    fn answer(&self) -> Result<(Vec<u8>, bool), TmuxError> {
         let list = List::of(&["display-message", "-p", SERVER])
             .then(&["list-panes", "-a", "-F", &parse::pane_format()])
             .then(&["list-clients", "-F", CLIENT])
             .then(&["display-message", "-p", END]);
-        let ended = self.client().args(list.argv()).run();
-        let ended =
-            ended.map_err(|source| TmuxError::Child { verb: "list-panes".to_owned(), source })?;
+        let ended = match self.client().args(list.argv()).run() {
+            Ok(ended) => ended,
+            Err(source) => {
+                let verb = list.verb().to_owned();
+                return Observed::Unknown(blind(&TmuxError::Child { verb, source }));
+            }
+        };
         // A server that has no session refuses to list its panes, in the same breath in which it answers.
-        if ended.stderr.trim_end() == "no current target" {
-            return Ok((ended.stdout, true));
+        let empty = ended.stderr.trim_end() == "no current target";
+        let answer = if empty { Ok(ended.stdout) } else { super::judge("list-panes", ended) };
+        match answer {
+            Ok(answer) => self.understand(&answer, empty),
+            Err(TmuxError::NoServer { .. }) => self.nobody(last),
+            Err(TmuxError::Refused { said, .. }) if super::died_under(&said) => self.nobody(last),
+            Err(error) => Observed::Unknown(blind(&error)),
         }
-        super::judge("list-panes", ended).map(|answer| (answer, false))
     }
 
     fn understand(&self, answer: &[u8], empty: bool) -> Observed<Server> {
@@ -119,14 +104,14 @@ impl Tmux {
         Ok(stat.command.starts_with("tmux") && near)
     }
 
-    /// Makes tmux reap dead panes of ours whose end it has missed, and looks again; one that stays unsettled
-    /// is [`PaneState::Lost`].
+    /// Makes tmux reap dead panes whose end it has missed, and looks again; a pane that stays unsettled is
+    /// [`PaneState::Lost`].
     #[must_use]
     pub fn settle_ending(&self, seen: Observed<Server>) -> Observed<Server> {
         let mut seen = seen;
         for _ in 0..SETTLE_TRIES {
             let Observed::Known(server) = &seen else { return seen };
-            if !server.panes.iter().any(is_ending) {
+            if server.panes.iter().all(|pane| pane.state != PaneState::Ending) {
                 return seen;
             }
             let last = server.id.clone();
@@ -137,7 +122,7 @@ impl Tmux {
             seen = self.look(Some(&last));
         }
         if let Observed::Known(server) = &mut seen {
-            for pane in server.panes.iter_mut().filter(|pane| is_ending(pane)) {
+            for pane in server.panes.iter_mut().filter(|pane| pane.state == PaneState::Ending) {
                 pane.state = PaneState::Lost;
             }
         }
@@ -149,11 +134,6 @@ impl Tmux {
     pub(super) fn reap(&self) -> Result<(), TmuxError> {
         self.call(&List::of(&["run-shell", "-b", "true"])).map(|_| ())
     }
-}
-
-/// It has our mark, and how it ended is not known yet.
-fn is_ending(pane: &Pane) -> bool {
-    pane.state == PaneState::Ending && matches!(pane.mark, Marked::Yes(_))
 }
 
 enum Hidden {

@@ -20,7 +20,7 @@ pub(super) const CLIENT: &str =
     "C#{session_id} #{client_activity} #{client_control_mode} #{n:session_name} #{session_name}";
 
 /// A pane: ids and numbers first, each free text last and behind its length in bytes.
-pub(super) fn pane_format() -> String {
+pub fn pane_format() -> String {
     format!(
         "P#{{pane_id}} #{{window_id}} #{{session_id}} #{{pane_pid}} \
          #{{?pane_dead,d#{{pane_dead_status}}/#{{pane_dead_signal}},a}} \

@@ -110,11 +110,8 @@ impl Tmux {
         let mut replies = Vec::with_capacity(lists.len());
         let Some(first) = lists.first() else { return replies };
         let mut control = self.control.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if control.as_mut().is_some_and(|client| !client.answers()) {
-            *control = None;
-        }
         if lists.len() < MANY && control.is_none() {
-            self.run_each(lists, &mut replies);
+            replies.extend(lists.iter().map(|list| self.run_one(list)));
             return replies;
         }
         if control.is_none() {
@@ -132,20 +129,15 @@ impl Tmux {
         }
         let rest = &lists[replies.len()..];
         match control.as_mut() {
-            None => self.run_each(rest, &mut replies),
+            None => replies.extend(rest.iter().map(|list| self.run_one(list))),
             Some(client) => {
                 replies.extend(client.run(rest));
+                if client.is_broken() {
+                    *control = None;
+                }
             }
         }
         replies
-    }
-
-    /// One call each; a server that does not answer is asked no further.
-    fn run_each(&self, lists: &[List], replies: &mut Vec<Reply>) {
-        for list in lists {
-            let silent = matches!(replies.last(), Some(Reply::Unanswered(_) | Reply::NotSent));
-            replies.push(if silent { Reply::NotSent } else { self.run_one(list) });
-        }
     }
 
     fn run_one(&self, list: &List) -> Reply {

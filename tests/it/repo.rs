@@ -120,6 +120,7 @@ impl Repo {
             source: self.source(name, Some(&branch)),
             branch: Some(branch),
             json: "{}".to_owned(),
+            discard: self.of(name, number).path.with_file_name(".trash").join(name),
         }
     }
 

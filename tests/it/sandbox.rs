@@ -187,17 +187,11 @@ impl Sandbox {
         self.fleetctl_in(self.root.path(), args)
     }
 
-    /// Runs the real tmux on the private socket; once more where the server ended under it.
+    /// Runs the real tmux on the private socket.
     pub fn tmux(&self, args: &[&str]) -> Output {
         let mut command = self.command("tmux");
         command.args(["-u", "-f", "/dev/null", "-S"]).arg(self.socket()).args(args);
-        let mut output = Self::run(&mut command);
-        for _ in 0..3 {
-            if output.stderr.trim_end() == "server exited unexpectedly" {
-                output = Self::run(&mut command);
-            }
-        }
-        output
+        Self::run(&mut command)
     }
 
     /// Runs git in a directory inside.

@@ -2,11 +2,9 @@
 
 use crate::sandbox::{SOON, Sandbox, eventually, mark, started};
 use fleetctl::name::Run;
-use fleetctl::process::{alive, ending};
 use fleetctl::snapshot::{Marked, Observed, Pane, PaneState};
 use fleetctl::tmux::StartSpec;
 use fleetctl::world::ActError;
-use rustix::process::Signal;
 
 fn shown(path: &std::path::Path) -> String {
     eventually(SOON, "the pane has written its file", || path.exists());
@@ -285,74 +283,4 @@ fn a_restart_beside_a_working_pane_of_the_users_is_refused() {
     let result = &sandbox.driver().start(std::slice::from_ref(&spec))[0];
     assert!(matches!(result, Err(ActError::Changed(_))), "{result:?}");
     assert_eq!(sandbox.seen().panes.len(), 2);
-}
-
-#[test]
-fn a_stopped_server_is_asked_once_and_nothing_is_assumed() {
-    let sandbox = Sandbox::new();
-    sandbox.tmux(&["new-session", "-d", "-s", "a", "--", "sleep", "1000"]).ok();
-    let server = sandbox.seen().id;
-    let process = alive::process(server.pid, &server.boot).unwrap().unwrap();
-    let specs = [sandbox.spec("b", "sleep 1000"), sandbox.spec("c", "sleep 1000")];
-    ending::signal(&process, Signal::STOP).unwrap();
-    let results = sandbox.driver().start(&specs);
-    ending::signal(&process, Signal::CONT).unwrap();
-    assert!(matches!(results[0], Err(ActError::Uncertain { .. })), "{results:?}");
-    assert_eq!(results[1], Err(ActError::NotAttempted));
-}
-
-#[test]
-fn a_server_that_ends_meanwhile_is_started_again() {
-    let sandbox = Sandbox::new();
-    let tmux = sandbox.driver();
-    for n in 0..20 {
-        let spec = sandbox.spec(&format!("s{n}"), "sleep 1000");
-        let results = tmux.start(&[spec]);
-        let (pane, _) = started(&results[0]);
-        sandbox.tmux(&["kill-pane", "-t", &pane.0]).ok();
-    }
-}
-
-#[test]
-fn a_human_is_led_to_the_very_pane() {
-    let sandbox = Sandbox::new();
-    let tmux = sandbox.driver();
-    let results =
-        tmux.start(&[sandbox.spec("shop/api", "sleep 1000"), sandbox.spec("b", "sleep 1000")]);
-    let (pane, _) = started(&results[0]);
-    sandbox.tmux(&["new-window", "-t", "=shop/api:", "sleep", "1000"]).ok();
-    let shown =
-        || sandbox.tmux(&["list-clients", "-F", "#{session_name} #{pane_id}"]).text().to_owned();
-    let argv = tmux.attach_argv(&sandbox.pane(pane), false);
-    let mut command = sandbox.command(&argv[0]);
-    command.arg("-C").args(&argv[1..]).stdin(std::process::Stdio::piped());
-    let mut client = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-    eventually(SOON, "the client is there", || shown() == format!("shop/api {}", pane.0));
-    let (other, _) = started(&results[1]);
-    let argv = tmux.attach_argv(&sandbox.pane(other), true);
-    Sandbox::run(sandbox.command(&argv[0]).args(&argv[1..])).ok();
-    assert_eq!(shown(), format!("b {}", other.0));
-    drop(client.stdin.take());
-    client.wait().unwrap();
-}
-
-#[test]
-fn a_client_that_ended_with_its_server_is_replaced_with_it() {
-    let sandbox = Sandbox::new();
-    let tmux = sandbox.driver();
-    let specs: Vec<StartSpec> =
-        (0..9).map(|n| sandbox.spec(&format!("s{n}"), "sleep 1000")).collect();
-    for _ in 0..2 {
-        let results = tmux.start(&specs);
-        results.iter().for_each(|result| {
-            started(result);
-        });
-        let server = sandbox.seen().id;
-        let process = alive::process(server.pid, &server.boot).unwrap().unwrap();
-        ending::signal(&process, Signal::KILL).unwrap();
-        ending::wait_gone(&[process], SOON).unwrap();
-        eventually(SOON, "nobody is there", || {
-            matches!(tmux.look(Some(&server)), Observed::Absent(_))
-        });
-    }
 }

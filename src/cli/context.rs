@@ -1,0 +1,329 @@
+//! The surroundings of one run: environment, working directory, flags. The only place that reads them; hands
+//! on plain values. Invariant: two runs with equal contexts over an equal world say the same.
+
+use crate::cli::args::Global;
+use crate::error::{Exit, Failure, Trouble};
+use crate::name::{Installation, Name, Uid};
+use crate::process::alive;
+use crate::render::View;
+use crate::render::style::{Stream, Style};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+/// The surroundings, read once.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// The user's home.
+    pub home: PathBuf,
+    /// Where fleets keep their state: `$XDG_STATE_HOME/fleetctl`.
+    pub state: PathBuf,
+    /// The whole environment, for transcripts and for the tmux socket.
+    pub env: BTreeMap<String, String>,
+    /// This program, for `__launch`.
+    pub program: PathBuf,
+    /// The user's login shell.
+    pub shell: PathBuf,
+    /// The user's login name.
+    pub user: String,
+    /// Whose marks are ours.
+    pub installation: Installation,
+    /// The machine, as the store remembers it.
+    pub machine: String,
+    /// This boot.
+    pub boot: String,
+    /// The incarnation in whose pane this runs.
+    pub inside: Option<Uid>,
+    /// Standard output and standard error are terminals.
+    pub terminals: Terminals,
+    /// The flags that every verb has.
+    pub global: Global,
+    /// The default tmux socket must not be touched.
+    pub test: bool,
+}
+
+/// Which of the standard streams are terminals.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminals {
+    /// Standard input.
+    pub input: bool,
+    /// Standard output.
+    pub output: bool,
+    /// Standard error.
+    pub error: bool,
+}
+
+impl Context {
+    /// Reads the surroundings.
+    ///
+    /// # Errors
+    /// What is missing of them: a home, a working directory, the machine's and the boot's id.
+    pub fn read(global: Global) -> Result<Self, Failure> {
+        let env = environment();
+        let home = home(&env)?;
+        let cwd = working_directory()?;
+        let state = env
+            .get("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .unwrap_or_else(|| home.join(".local/state"))
+            .join("fleetctl");
+        let machine = machine_id()?;
+        #[cfg(feature = "failpoints")]
+        if let Some(at) = env.get("FLEETCTL_FAILPOINT").and_then(|text| text.parse().ok()) {
+            crate::failpoint::arm(at);
+        }
+        let user_id = rustix::process::geteuid().as_raw();
+        Ok(Self {
+            installation: crate::store::installation(&machine, user_id, &state),
+            boot: alive::boot_id().map_err(|error| unreadable("the kernel's boot id", &error))?,
+            program: program()?,
+            shell: shell(&env),
+            user: env
+                .get("USER")
+                .or_else(|| env.get("LOGNAME"))
+                .cloned()
+                .unwrap_or_else(|| user_id.to_string()),
+            inside: env.get("FLEET_UID").and_then(|text| text.parse().ok()),
+            test: env.get("FLEETCTL_TEST").is_some_and(|value| value == "1"),
+            terminals: Terminals {
+                input: std::io::stdin().is_terminal(),
+                output: std::io::stdout().is_terminal(),
+                error: std::io::stderr().is_terminal(),
+            },
+            cwd,
+            home,
+            state,
+            env,
+            machine,
+            global,
+        })
+    }
+
+    /// The directory of one fleet's state.
+    #[must_use]
+    pub fn fleet_state(&self, fleet: &str) -> PathBuf {
+        self.state.join(fleet)
+    }
+
+    /// The manifest that this run is about.
+    ///
+    /// # Errors
+    /// Usage: none was found; the message names what was tried.
+    pub fn manifest(&self) -> Result<PathBuf, Failure> {
+        if self.reads_stdin() {
+            return Ok(self.cwd.join("standard-input"));
+        }
+        if let Some(given) = &self.global.file {
+            return self.named(given, "-f");
+        }
+        if let Some(given) = self.env.get("FLEETCTL_FILE") {
+            return self.named(Path::new(given), "$FLEETCTL_FILE");
+        }
+        if let (Some(_), Some(given)) = (self.inside, self.env.get("FLEET_FILE")) {
+            return self.named(Path::new(given), "this session's $FLEET_FILE");
+        }
+        if let Some(found) =
+            self.cwd.ancestors().map(|up| up.join("fleet.yaml")).find(|at| at.is_file())
+        {
+            return Ok(found);
+        }
+        self.only_known()
+    }
+
+    /// The manifest is given on standard input.
+    #[must_use]
+    pub fn reads_stdin(&self) -> bool {
+        self.global.file.as_deref() == Some(Path::new("-"))
+    }
+
+    fn named(&self, given: &Path, by: &str) -> Result<PathBuf, Failure> {
+        let path = self.cwd.join(given);
+        let path = if path.is_dir() { path.join("fleet.yaml") } else { path };
+        path.canonicalize().map_err(|error| {
+            Failure::new(Exit::Usage, format!("{}: {error}", path.display())).with_help(format!(
+                "{by} names the manifest: a file, or a directory with a fleet.yaml in it"
+            ))
+        })
+    }
+
+    fn only_known(&self) -> Result<PathBuf, Failure> {
+        let known = self.known_fleets();
+        match known.as_slice() {
+            [(_, Some(manifest))] if manifest.is_file() => Ok(manifest.clone()),
+            many => {
+                let fleets = many.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+                Err(Failure::from(Trouble::NoManifest { from: self.cwd.clone(), fleets }))
+            }
+        }
+    }
+
+    /// The same surroundings, about a fleet that is known here.
+    ///
+    /// # Errors
+    /// Usage: it is not known.
+    pub fn for_fleet(mut self, fleet: &Name) -> Result<Self, Failure> {
+        if self.global.file.is_some() {
+            return Ok(self);
+        }
+        let known = self.known_fleets();
+        let manifest = known.into_iter().find(|(name, _)| name == fleet.as_str());
+        match manifest.and_then(|(_, manifest)| manifest) {
+            Some(manifest) => {
+                self.global.file = Some(manifest);
+                Ok(self)
+            }
+            None => Err(Failure::new(Exit::Usage, format!("no fleet {fleet} is known here"))
+                .with_help("name its manifest: -f FILE")),
+        }
+    }
+
+    /// The environment as it is handed on.
+    #[must_use]
+    pub fn os_env(&self) -> Vec<(OsString, OsString)> {
+        self.env.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// For whom standard output is rendered.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> View {
+        View {
+            style: self.style(self.terminals.output, rustix::stdio::stdout()),
+            now,
+            directory: Some(self.cwd.clone()),
+            home: Some(self.home.clone()),
+            program: match &self.global.file {
+                Some(file) => format!("fleetctl -f {}", file.display()),
+                None => "fleetctl".into(),
+            },
+            all: false,
+        }
+    }
+
+    /// How standard error is coloured.
+    #[must_use]
+    pub fn error_style(&self) -> Style {
+        self.style(self.terminals.error, rustix::stdio::stderr())
+    }
+
+    fn style(&self, terminal: bool, stream: BorrowedFd<'_>) -> Style {
+        let columns = rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col);
+        let columns = columns.filter(|columns| *columns > 0).map_or(80, usize::from);
+        let set = |name: &str| self.env.get(name).is_some_and(|value| !value.is_empty());
+        Style::resolve(
+            self.global.color,
+            Stream {
+                columns: terminal.then_some(columns),
+                no_color: set("NO_COLOR"),
+                dumb: self.env.get("TERM").is_some_and(|term| term == "dumb"),
+            },
+        )
+    }
+
+    /// Sends the log to standard error: `FLEETCTL_LOG` beats `-v`.
+    pub fn start_logging(&self) {
+        use tracing_subscriber::EnvFilter;
+        let level = match self.global.verbose {
+            0 => "warn",
+            1 => "info",
+            _ => "debug",
+        };
+        let wanted = self.env.get("FLEETCTL_LOG").map_or(level, String::as_str);
+        let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(level));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.error_style().color)
+            .with_target(false)
+            .init();
+    }
+
+    /// The fleets with a state directory, and the manifests they were applied from.
+    #[must_use]
+    pub fn known_fleets(&self) -> Vec<(String, Option<PathBuf>)> {
+        let Ok(entries) = std::fs::read_dir(&self.state) else { return Vec::new() };
+        let mut known: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().join("fleet.db").is_file())
+            .filter_map(|entry| {
+                let manifest = crate::store::Store::open_to_read(&entry.path())
+                    .ok()
+                    .flatten()
+                    .and_then(|store| store.manifest().ok().flatten());
+                Some((entry.file_name().into_string().ok()?, manifest))
+            })
+            .collect();
+        known.sort();
+        known
+    }
+
+    /// The tmux socket that a manifest names, as an absolute path.
+    ///
+    /// # Errors
+    /// Refused: a test must not reach the user's own server.
+    pub fn socket(&self, socket: &crate::manifest::fleet::Socket) -> Result<PathBuf, Failure> {
+        use crate::manifest::fleet::Socket;
+        let directory = self.env.get("TMUX_TMPDIR").map(Path::new);
+        let user = rustix::process::geteuid().as_raw();
+        let default = crate::tmux::default_socket(directory, user);
+        match socket {
+            Socket::Path(path) => Ok(path.clone()),
+            Socket::Default | Socket::Name(_) if self.test => Err(Failure::new(
+                Exit::Refused,
+                "a test must name its tmux socket by an absolute path",
+            )
+            .with_help("tmux: {socket: /private/path}")),
+            Socket::Name(name) => Ok(default.with_file_name(name)),
+            Socket::Default => Ok(default),
+        }
+    }
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the working directory")]
+fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        unreadable("the working directory", &error).with_help("change to a directory that exists")
+    })
+}
+
+fn home(env: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
+    env.get("HOME").map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(|| {
+        Failure::new(Exit::Failed, "HOME is not set to an absolute path")
+            .with_help("set HOME: the state of every fleet lies below it")
+    })
+}
+
+/// This program's path as it can be started again, also after it was replaced by a newer build.
+fn program() -> Result<PathBuf, Failure> {
+    let path =
+        std::env::current_exe().map_err(|error| unreadable("the path of fleetctl", &error))?;
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
+}
+
+fn shell(env: &BTreeMap<String, String>) -> PathBuf {
+    let given = env.get("SHELL").map(PathBuf::from);
+    given.filter(|path| path.is_absolute()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
+}
+
+fn machine_id() -> Result<String, Failure> {
+    let read = std::fs::read_to_string("/etc/machine-id")
+        .or_else(|_| std::fs::read_to_string("/var/lib/dbus/machine-id"))
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+    read.map(|text| text.trim().to_owned()).map_err(|error| unreadable("the machine's id", &error))
+}
+
+fn unreadable(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("{what} cannot be read: {error}"))
+}

@@ -1,0 +1,380 @@
+//! The one way in which verbs change anything: lock, recover, look, plan, ask, act, report. Owns the order of
+//! these; decides nothing about sessions. Invariant: what is refused was refused before the first act.
+
+use super::desk::Desk;
+use super::{output, verdict};
+use crate::error::{Exit, Failure, Trouble};
+use crate::name::Name;
+use crate::plan::{Hold, HoldReason, Plan, Policy, StepKind, Verdict, Wants};
+use crate::reconcile::execute::{Site, approved};
+use crate::reconcile::{Event, Outcome, StepResult, execute, fetch, recover, survey};
+use crate::record::{Record, Records, Wish};
+use crate::render::progress::Progress;
+use crate::render::report::{self, Became};
+use crate::render::words::{Kind, hold::why as hold_text};
+use crate::render::{View, plan::plan_text};
+use crate::snapshot::Snapshot;
+use crate::store::{Change, Lock, LockError, Store};
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// More agents than this are not started without asking.
+const MANY_STARTS: usize = 10;
+/// How often a waiting apply looks again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a verb asks for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What the plan may do.
+    pub policy: Policy,
+    /// Wishes to be recorded before the plan is made; `None` releases.
+    pub wishes: BTreeMap<Name, Option<Wish>>,
+    /// Do not ask on the terminal.
+    pub yes: bool,
+    /// A named session that is busy, attached or at risk refuses the whole verb.
+    pub strict_names: bool,
+    /// Exit 4 also for what is deferred or queued.
+    pub strict: bool,
+    /// Fetch however young the bases are.
+    pub fetch: bool,
+    /// Take the fleet over from a manifest at another path.
+    pub take_over: bool,
+    /// Wait that long until nothing is deferred.
+    pub wait: Option<Duration>,
+}
+
+impl Ask {
+    /// A pass under a policy, with nothing beyond it.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            wishes: BTreeMap::new(),
+            yes: false,
+            strict_names: false,
+            strict: false,
+            fetch: false,
+            take_over: false,
+            wait: None,
+        }
+    }
+}
+
+/// Does what is asked, under the fleet's lock, and reports it.
+///
+/// # Errors
+/// A refusal before the first act, or what stopped the pass.
+pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
+    let (_lock, mut store) = open(desk, ask.take_over)?;
+    if ask.strict_names {
+        refuse_what_would_be_cut_off(desk, ask)?;
+    }
+    wish(desk, &mut store, &ask.wishes)?;
+    let begun = Instant::now();
+    let mut exit = pass(desk, &mut store, ask)?;
+    let Some(limit) = ask.wait else { return Ok(exit) };
+    while let Waiting::Yes = waiting(desk, ask) {
+        if begun.elapsed() >= limit {
+            return Ok(Exit::Timeout);
+        }
+        crate::process::pause(AGAIN);
+        exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
+    }
+    Ok(exit)
+}
+
+/// Takes the lock and opens the store for writing; refuses what must not be written to.
+///
+/// # Errors
+/// Locked, refused, or what the store says.
+pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> {
+    super::guard::refuse_agents(desk)?;
+    super::guard::refuse_other_manifest(desk, take_over)?;
+    super::guard::refuse_other_socket(desk)?;
+    let lock = Lock::acquire(desk.paths.directory()).map_err(|error| match error {
+        LockError::Held { pid } => {
+            Failure::from(Trouble::Locked { fleet: desk.fleet.name.clone(), pid })
+        }
+        LockError::Open { .. } => Failure::because(Exit::Failed, &error),
+    })?;
+    let mut store = Store::open_to_write(desk.paths.directory(), &lock, &desk.context.machine)?;
+    desk.records = store.records()?;
+    desk.live.last = desk.records.server.clone();
+    let mut changes = Vec::new();
+    if store.manifest()?.as_ref() != Some(&desk.manifest) {
+        changes.push(Change::Manifest(desk.manifest.clone()));
+    }
+    if store.socket()?.as_ref() != Some(&desk.socket) {
+        changes.push(Change::Socket(desk.socket.clone()));
+    }
+    store.write(&changes)?;
+    Ok((lock, store))
+}
+
+/// Records wishes and does nothing else.
+///
+/// # Errors
+/// Locked, refused, or what the store says.
+pub fn wishes_only(desk: &mut Desk, wishes: &BTreeMap<Name, Option<Wish>>) -> Result<(), Failure> {
+    let (_lock, mut store) = open(desk, false)?;
+    wish(desk, &mut store, wishes)
+}
+
+/// Records wishes; of a session that is not there yet there is nothing to record.
+fn wish(
+    desk: &mut Desk,
+    store: &mut Store,
+    wishes: &BTreeMap<Name, Option<Wish>>,
+) -> Result<(), Failure> {
+    let changes = wished(&desk.records, wishes);
+    store.write(&changes)?;
+    for change in &changes {
+        desk.records.take(change);
+    }
+    Ok(())
+}
+
+fn wished(records: &Records, wishes: &BTreeMap<Name, Option<Wish>>) -> Vec<Change> {
+    wishes
+        .iter()
+        .filter_map(|(name, wish)| Some((records.by_name(name)?, wish)))
+        .filter(|(record, wish)| record.wish != **wish)
+        .map(|(record, wish)| Record { wish: wish.clone(), ..record.clone() })
+        .map(|record| Change::Put(Box::new(record)))
+        .collect()
+}
+
+/// Plans as if the wishes stood, and refuses when a named session must not be touched now.
+fn refuse_what_would_be_cut_off(desk: &mut Desk, ask: &Ask) -> Result<(), Failure> {
+    let mut records = desk.records.clone();
+    for change in wished(&records, &ask.wishes) {
+        records.take(&change);
+    }
+    let (_, plan) = survey(&mut desk.live, &desk.fleet, &records, &ask.policy);
+    let view = desk.view();
+    let named = |name: &Name| ask.policy.only.as_ref().is_none_or(|only| only.contains(name));
+    for entry in plan.entries.iter().filter(|entry| named(&entry.name)) {
+        let hold = match &entry.verdict {
+            Verdict::Hold(hold) => Some(hold),
+            Verdict::Do(_) | Verdict::Synced => entry.deferred.as_ref(),
+        };
+        let Some(hold) = hold else { continue };
+        let refused = match Kind::of_hold(&hold.reason) {
+            Kind::Unknown => Exit::CannotObserve,
+            Kind::Deferred | Kind::Held => Exit::Refused,
+            _ => continue,
+        };
+        let why = hold_text(entry, hold, &view).join("; ");
+        return Err(Failure::new(refused, format!("{}: {why}", entry.name)));
+    }
+    Ok(())
+}
+
+/// One pass: recover, fetch, look, plan, ask, act, report.
+fn pass(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Exit, Failure> {
+    let progress = output::progress(&desk.context);
+    finish_journal(desk, store, ask, &progress)?;
+    let (mut snapshot, mut plan) = desk.survey(&ask.policy);
+    if fetch_bases(desk, ask, &plan) {
+        (snapshot, plan) = desk.survey(&ask.policy);
+    }
+    if !plan.order.is_empty() || !plan.hints.is_empty() || has_news(&plan) {
+        output::out(&plan_text(&plan, &desk.view()))?;
+    }
+    refuse_or_confirm(desk, ask, &plan)?;
+    let begun = desk.live.now();
+    let outcome = act(desk, store, ask, (&snapshot, &plan), &progress)?;
+    progress.clear();
+    let took = Duration::try_from(desk.live.now().duration_since(begun)).unwrap_or_default();
+    report(desk, &plan, &outcome, took)?;
+    Ok(if ask.strict_names {
+        verdict::of_verb(&plan, &outcome)
+    } else {
+        verdict::of_pass(&plan, &outcome, ask.strict)
+    })
+}
+
+fn has_news(plan: &Plan) -> bool {
+    plan.entries.iter().any(|entry| Kind::of(&entry.verdict) != Kind::Synced)
+        || !plan.blind.is_empty()
+}
+
+fn finish_journal(
+    desk: &mut Desk,
+    store: &mut Store,
+    ask: &Ask,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    if desk.records.intents.is_empty() {
+        return Ok(());
+    }
+    progress.say("finishing what an earlier run began");
+    let records = desk.records.clone();
+    let mut site = Site {
+        world: &mut desk.live,
+        store,
+        house: &desk.house,
+        fleet: &desk.fleet,
+        policy: &ask.policy,
+    };
+    recover(&mut site, records, &mut |event| tell(progress, event))?;
+    desk.records = store.records()?;
+    Ok(())
+}
+
+fn fetch_bases(desk: &mut Desk, ask: &Ask, plan: &Plan) -> bool {
+    let acts = fetch::of_plan(&desk.fleet, plan, ask.fetch);
+    let results = desk.live.perform(&acts);
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        output::warn(&format!("{error}; going on with what is there"));
+    }
+    !acts.is_empty()
+}
+
+fn act(
+    desk: &mut Desk,
+    store: &mut Store,
+    ask: &Ask,
+    (snapshot, plan): (&Snapshot, &Plan),
+    progress: &Progress,
+) -> Result<Outcome, Failure> {
+    let policy = Policy { approved: approved(plan), ..ask.policy.clone() };
+    let records = desk.records.clone();
+    let mut site = Site {
+        world: &mut desk.live,
+        store,
+        house: &desk.house,
+        fleet: &desk.fleet,
+        policy: &policy,
+    };
+    let outcome = execute(&mut site, (snapshot, plan), records, &mut |event| tell(progress, event));
+    desk.live.tmux.let_go();
+    let outcome = outcome?;
+    if !outcome.lines.is_empty() {
+        desk.records = store.records()?;
+    }
+    Ok(outcome)
+}
+
+/// Shows one event of a pass while it works.
+pub fn tell(progress: &Progress, event: Event) {
+    match event {
+        Event::Began { name, verb } => progress.begin(name.as_str(), verb.word()),
+        Event::Note(text) => progress.say(&text),
+        Event::Ended(line) => {
+            let name = line.name.as_str();
+            match &line.result {
+                StepResult::Done(_) => progress.done(name, line.verb.word()),
+                StepResult::Failed(why) => progress.failed(name, why),
+                StepResult::Held(_) => progress.failed(name, "held"),
+                StepResult::NotAttempted(because) => progress.failed(name, because),
+            }
+        }
+    }
+}
+
+fn refuse_or_confirm(desk: &Desk, ask: &Ask, plan: &Plan) -> Result<(), Failure> {
+    let ends: Vec<&str> =
+        steps(plan, |kind| matches!(kind, StepKind::Decommission(_) | StepKind::Recreate { .. }));
+    let agents = plan
+        .entries
+        .iter()
+        .filter(|entry| starts(entry))
+        .filter(|entry| desk.fleet.sessions.get(&entry.name).is_some_and(|s| !s.is_shell()))
+        .count();
+    if ask.yes || (ends.is_empty() && agents <= MANY_STARTS) {
+        return Ok(());
+    }
+    let question = match ends.as_slice() {
+        [] => format!("Start {agents} agents?"),
+        ends => format!("Decommission {}?", ends.join(", ")),
+    };
+    if desk.context.terminals.input && desk.context.terminals.error {
+        return match output::confirm(&question)? {
+            true => Ok(()),
+            false => Err(Failure::from(Trouble::Declined)),
+        };
+    }
+    if ends.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::from(Trouble::NobodyToAsk))
+}
+
+fn starts(entry: &crate::plan::Entry) -> bool {
+    matches!(&entry.verdict, Verdict::Do(step)
+        if matches!(step.kind, StepKind::Create(_) | StepKind::Start { .. }))
+}
+
+fn steps(plan: &Plan, wanted: impl Fn(&StepKind) -> bool) -> Vec<&str> {
+    plan.entries
+        .iter()
+        .filter(|entry| matches!(&entry.verdict, Verdict::Do(step) if wanted(&step.kind)))
+        .map(|entry| entry.name.as_str())
+        .collect()
+}
+
+fn report(desk: &Desk, plan: &Plan, outcome: &Outcome, took: Duration) -> Result<(), Failure> {
+    let view = desk.view();
+    if outcome.lines.is_empty() {
+        if !has_news(plan) {
+            output::out(&plan_text(plan, &view))?;
+        }
+        return Ok(());
+    }
+    output::out(&report::report_text(&lines(outcome, plan, &view), took, &view))
+}
+
+/// The lines of an outcome, as the report takes them.
+#[must_use]
+pub fn lines(outcome: &Outcome, plan: &Plan, view: &View) -> Vec<report::Line> {
+    outcome
+        .lines
+        .iter()
+        .map(|line| report::Line {
+            name: line.name.clone(),
+            verb: line.verb.word(),
+            result: became(line, plan, view),
+        })
+        .collect()
+}
+
+fn became(line: &crate::reconcile::Line, plan: &Plan, view: &View) -> Became {
+    match &line.result {
+        StepResult::Done(told) => Became::Done {
+            detail: told.join("; "),
+            millis: u64::try_from(line.took.as_millis()).unwrap_or(u64::MAX),
+        },
+        StepResult::Failed(why) => Became::Failed { why: why.clone(), go_on: None },
+        StepResult::Held(reason) => Became::Held { why: held(&line.name, reason, (plan, view)) },
+        StepResult::NotAttempted(because) => Became::NotAttempted { because: because.clone() },
+    }
+}
+
+fn held(name: &Name, reason: &HoldReason, (plan, view): (&Plan, &View)) -> String {
+    let hold = Hold { wants: Wants::Nothing, reason: reason.clone() };
+    let entry = plan.entries.iter().find(|entry| entry.name == *name);
+    entry.map(|entry| hold_text(entry, &hold, view).join("; ")).unwrap_or_default()
+}
+
+enum Waiting {
+    Yes,
+    No,
+}
+
+fn waiting(desk: &mut Desk, ask: &Ask) -> Waiting {
+    let (_, plan) = desk.survey(&ask.policy);
+    let waits = |kind: Kind| matches!(kind, Kind::Deferred | Kind::Queued | Kind::Pending);
+    let any = plan.entries.iter().any(|entry| {
+        waits(Kind::of(&entry.verdict))
+            || entry.deferred.as_ref().is_some_and(|hold| waits(Kind::of_hold(&hold.reason)))
+    });
+    if any || !plan.order.is_empty() { Waiting::Yes } else { Waiting::No }
+}
+
+fn pass_if_due(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Option<Exit>, Failure> {
+    let (_, plan) = desk.survey(&ask.policy);
+    if plan.order.is_empty() { Ok(None) } else { pass(desk, store, ask).map(Some) }
+}

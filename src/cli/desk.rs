@@ -1,0 +1,200 @@
+//! Everything that a verb about a fleet needs, opened once: manifest, store, world. Invariant: opening it
+//! changes nothing.
+
+use super::context::Context;
+use crate::error::{Failure, Trouble};
+use crate::git::Git;
+use crate::manifest::fleet::Fleet;
+use crate::paths::Paths;
+use crate::plan::{Plan, Policy};
+use crate::process::{self, Child};
+use crate::reconcile::{House, survey};
+use crate::record::Records;
+use crate::render::View;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::tmux::{Login, Options, Tmux};
+use crate::world::World;
+use crate::world::live::Live;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long an agent is given for its quit keys, and again for TERM.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A fleet with all that belongs to it.
+pub struct Desk {
+    /// The surroundings.
+    pub context: Context,
+    /// The manifest's canonical path.
+    pub manifest: PathBuf,
+    /// The desired state.
+    pub fleet: Fleet,
+    /// The fleet's files.
+    pub paths: Paths,
+    /// The tmux socket that the manifest names.
+    pub socket: PathBuf,
+    /// What is remembered.
+    pub records: Records,
+    /// The manifest that the fleet was last applied from.
+    pub applied_from: Option<PathBuf>,
+    /// The socket that the fleet lives on.
+    pub recorded_socket: Option<PathBuf>,
+    /// The machine.
+    pub live: Live,
+    /// What goes into marks and launch files.
+    pub house: House,
+}
+
+impl Desk {
+    /// Loads the manifest, reads the store and prepares the drivers.
+    ///
+    /// # Errors
+    /// Usage for an invalid manifest; what keeps the store from being read.
+    pub fn open(context: Context) -> Result<Self, Failure> {
+        let manifest = context.manifest()?;
+        let fleet = super::load(&context, &manifest)?;
+        let socket = context.socket(&fleet.settings.socket)?;
+        let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
+        let store = Store::open_to_read(paths.directory())?;
+        let (records, applied_from, recorded_socket) = match &store {
+            Some(store) => (store.records()?, store.manifest()?, store.socket()?),
+            None => (Records::default(), None, None),
+        };
+        let live = live(&context, &paths, (&socket, &records))?;
+        let house = House {
+            installation: context.installation.clone(),
+            manifest: manifest.clone(),
+            shell: context.shell.clone(),
+            paths: paths.clone(),
+            user: context.user.clone(),
+            grace: GRACE,
+        };
+        Ok(Self {
+            context,
+            manifest,
+            fleet,
+            paths,
+            socket,
+            records,
+            applied_from,
+            recorded_socket,
+            live,
+            house,
+        })
+    }
+
+    /// A policy for which nothing beyond the file is asked.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            inside: self.context.inside,
+            agent_state: self.paths.agent_states(),
+            ..Policy::new(self.context.installation.clone())
+        }
+    }
+
+    /// Looks and plans. Changes nothing.
+    pub fn survey(&mut self, policy: &Policy) -> (Snapshot, Plan) {
+        survey(&mut self.live, &self.fleet, &self.records, policy)
+    }
+
+    /// For whom the output is rendered.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.context.view(self.live.now())
+    }
+
+    /// The names of sessions, checked against file and store.
+    ///
+    /// # Errors
+    /// Usage: a name is neither in the file nor live.
+    pub fn names(&self, given: &[String]) -> Result<BTreeSet<crate::name::Name>, Failure> {
+        given.iter().map(|text| self.name(text)).collect()
+    }
+
+    /// One session's name, given as `NAME` or `FLEET/NAME`.
+    ///
+    /// # Errors
+    /// Usage: it is neither in the file nor live.
+    pub fn name(&self, given: &str) -> Result<crate::name::Name, Failure> {
+        let long = format!("{}/", self.fleet.name);
+        let short = given.strip_prefix(&long).unwrap_or(given);
+        let known = |name: &crate::name::Name| {
+            self.fleet.sessions.contains_key(name) || self.records.by_name(name).is_some()
+        };
+        match short.parse::<crate::name::Name>() {
+            Ok(name) if known(&name) => Ok(name),
+            Ok(_) | Err(_) => Err(self.unknown(short)),
+        }
+    }
+
+    /// The line of a session's entry in the file; `None` where only the parsed file knows it.
+    #[must_use]
+    pub fn line_of(&self, name: &crate::name::Name) -> Option<usize> {
+        let text = std::fs::read_to_string(&self.manifest).ok()?;
+        let begins = |line: &str| {
+            let line = line.trim_start();
+            line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(':'))
+        };
+        let sessions = text.lines().position(|line| line.starts_with("sessions:"))?;
+        let after = text.lines().skip(sessions + 1).position(begins)?;
+        Some(sessions + 1 + after + 1)
+    }
+
+    fn unknown(&self, given: &str) -> Failure {
+        let live = self.records.sessions.values().map(|record| &record.name);
+        let nearest = self
+            .fleet
+            .sessions
+            .keys()
+            .chain(live)
+            .map(|name| (strsim::damerau_levenshtein(given, name.as_str()), name))
+            .min()
+            .filter(|(distance, _)| *distance <= 3)
+            .map(|(_, name)| name.to_string());
+        Failure::from(Trouble::NoSession { name: given.to_owned(), nearest })
+    }
+}
+
+/// The drivers for one fleet.
+fn live(
+    context: &Context,
+    paths: &Paths,
+    (socket, records): (&PathBuf, &Records),
+) -> Result<Live, Failure> {
+    let path = context.env.get("PATH").map_or_else(Default::default, OsString::from);
+    let program = process::find_program("tmux", &path)
+        .ok_or_else(|| Failure::from(Trouble::Missing { program: "tmux" }))?;
+    let options = Options {
+        program,
+        socket: socket.clone(),
+        config: None,
+        login: Login::of(&context.os_env()),
+        boot: context.boot.clone(),
+    };
+    Ok(Live {
+        tmux: Tmux::new(options.clone()),
+        options,
+        git: Git::new(),
+        paths: paths.clone(),
+        program: context.program.clone(),
+        last: records.server.clone(),
+        env: context.env.clone(),
+        panes: Vec::new(),
+    })
+}
+
+/// Whether tmux and git answer, for `version`.
+#[must_use]
+pub fn versions() -> Vec<String> {
+    [("tmux", "-V"), ("git", "--version")]
+        .iter()
+        .map(|(program, flag)| match Child::new(program).arg(flag).run() {
+            Ok(ended) => String::from_utf8_lossy(&ended.stdout).trim().to_owned(),
+            Err(error) => error.to_string(),
+        })
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! The verbs that only read: `validate`, `diff`, `get`, `describe`, `version`, and the bare table.
+
+use super::args::{Get, Kind as List, ListOutput, PlanOutput, Target};
+use super::context::Context;
+use super::desk::Desk;
+use super::{desk, load, output, trash, verdict};
+use crate::error::{Exit, Failure};
+use crate::plan::Plan;
+use crate::render::describe::{self as page, Event};
+use crate::render::plan::plan_text;
+use crate::render::{json, lists, table};
+use crate::store::Store;
+
+/// How many events `describe` tells.
+const EVENTS: u32 = 20;
+
+/// `validate`: needs neither tmux nor git.
+///
+/// # Errors
+/// Usage, with all problems.
+pub fn validate(context: &Context, form: PlanOutput) -> Result<Exit, Failure> {
+    if form == PlanOutput::Json {
+        return validate_json(context);
+    }
+    let manifest = context.manifest()?;
+    let fleet = load(context, &manifest)?;
+    let shells = fleet.sessions.values().filter(|session| session.is_shell()).count();
+    let agents = fleet.sessions.len() - shells;
+    let files: Vec<String> = fleet
+        .sources
+        .iter()
+        .map(|path| context.view(jiff::Timestamp::UNIX_EPOCH).path(path))
+        .collect();
+    output::out(&format!(
+        "{} is valid: fleet {}, {agents} agents, {shells} shells\n",
+        files.join(" + "),
+        fleet.name
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn validate_json(context: &Context) -> Result<Exit, Failure> {
+    let manifest = context.manifest()?;
+    let reports = match super::try_load(context, &manifest)? {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.reports(),
+    };
+    output::out(&json::problems_json(&reports))?;
+    Ok(if reports.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+/// `diff`.
+///
+/// # Errors
+/// What keeps the fleet from being looked at.
+pub fn diff(mut desk: Desk, form: PlanOutput) -> Result<Exit, Failure> {
+    let policy = desk.policy();
+    let (_, plan) = desk.survey(&policy);
+    let view = desk.view();
+    output::out(&match form {
+        PlanOutput::Text => plan_text(&plan, &view),
+        PlanOutput::Json => json::plan_json(&plan, &view),
+    })?;
+    Ok(verdict::of_diff(&plan))
+}
+
+/// The bare table: those who need a human first.
+///
+/// # Errors
+/// What keeps the fleet from being looked at.
+pub fn table(desk: Desk) -> Result<Exit, Failure> {
+    get(desk, &Get { kind: List::Sessions, output: ListOutput::Table })
+}
+
+/// `get`.
+///
+/// # Errors
+/// What keeps the fleet from being looked at.
+pub fn get(mut desk: Desk, args: &Get) -> Result<Exit, Failure> {
+    if args.kind == List::Trash {
+        return trash::list(desk, args.output);
+    }
+    let policy = desk.policy();
+    let (_, plan) = desk.survey(&policy);
+    output::out(&listed(&desk, &plan, args))?;
+    Ok(if verdict::cannot_see(&plan) { Exit::CannotObserve } else { Exit::Done })
+}
+
+fn listed(desk: &Desk, plan: &Plan, args: &Get) -> String {
+    let (records, view) = (&desk.records, desk.view());
+    let wide = args.output == ListOutput::Wide;
+    match (args.output, args.kind) {
+        (ListOutput::Name, _) => lists::names(plan),
+        (ListOutput::Path, _) => lists::paths(plan, records),
+        (ListOutput::Json, List::Holds) => json::holds_json(plan, records, &view),
+        (ListOutput::Json, _) => json::sessions_json(plan, records, &view),
+        (ListOutput::Table | ListOutput::Wide, List::Sessions) => {
+            table::sessions(plan, records, wide, &view)
+        }
+        (ListOutput::Table | ListOutput::Wide, List::Worktrees) => {
+            lists::worktrees(plan, records, wide, &view)
+        }
+        (ListOutput::Table | ListOutput::Wide, List::Holds) => lists::holds(plan, wide, &view),
+        (ListOutput::Table | ListOutput::Wide, List::Trash) => String::new(),
+    }
+}
+
+/// `describe`.
+///
+/// # Errors
+/// Usage for an unknown name; what keeps the fleet from being looked at.
+pub fn describe(mut desk: Desk, target: &Target) -> Result<Exit, Failure> {
+    let name = desk.name(target.name.as_str())?;
+    let policy = desk.policy();
+    let (_, plan) = desk.survey(&policy);
+    let entry = plan.entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("{name} is neither in the file nor live"))
+    })?;
+    let record = desk.records.by_name(&name);
+    let events = events(&desk, name.as_str())?;
+    output::out(&page::describe(entry, record, &events, &desk.view()))?;
+    Ok(Exit::Done)
+}
+
+fn events(desk: &Desk, name: &str) -> Result<Vec<Event>, Failure> {
+    let Some(store) = Store::open_to_read(desk.paths.directory())? else { return Ok(Vec::new()) };
+    let events = store.events(Some(name), EVENTS)?;
+    Ok(events
+        .into_iter()
+        .map(|event| Event { at: event.at, text: format!("{}: {}", event.verb, event.text) })
+        .collect())
+}
+
+/// `version`.
+///
+/// # Errors
+/// When nothing can be written.
+pub fn version() -> Result<Exit, Failure> {
+    let others = desk::versions().join("\n");
+    output::out(&format!("fleetctl {}\n{others}\n", env!("CARGO_PKG_VERSION")))?;
+    Ok(Exit::Done)
+}

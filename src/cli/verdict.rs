@@ -1,0 +1,64 @@
+//! From what was planned and done to an exit code.
+
+use crate::error::Exit;
+use crate::plan::{Plan, Verdict};
+use crate::reconcile::{Outcome, StepResult};
+use crate::render::words::Kind;
+
+/// The exit code of `diff`.
+#[must_use]
+pub fn of_diff(plan: &Plan) -> Exit {
+    if cannot_see(plan) {
+        return Exit::CannotObserve;
+    }
+    let same = |kind: Kind| matches!(kind, Kind::Synced | Kind::Wished);
+    let differs = plan.entries.iter().any(|entry| {
+        !same(Kind::of(&entry.verdict))
+            || entry.deferred.as_ref().is_some_and(|hold| !same(Kind::of_hold(&hold.reason)))
+    });
+    if differs { Exit::Differs } else { Exit::Done }
+}
+
+/// The exit code of a pass: of what was done, and of what the plan still holds.
+#[must_use]
+pub fn of_pass(plan: &Plan, outcome: &Outcome, strict: bool) -> Exit {
+    if cannot_see(plan) {
+        return Exit::CannotObserve;
+    }
+    if !outcome.is_whole() {
+        return Exit::Partly;
+    }
+    let kinds = plan.entries.iter().flat_map(|entry| {
+        let deferred = entry.deferred.as_ref().map(|hold| Kind::of_hold(&hold.reason));
+        let held = match &entry.verdict {
+            Verdict::Hold(hold) => Some(Kind::of_hold(&hold.reason)),
+            Verdict::Do(_) | Verdict::Synced => None,
+        };
+        held.into_iter().chain(deferred)
+    });
+    for kind in kinds {
+        match kind {
+            Kind::Held => return Exit::Partly,
+            Kind::Deferred | Kind::Queued | Kind::Pending if strict => return Exit::Partly,
+            _ => {}
+        }
+    }
+    Exit::Done
+}
+
+/// The exit code of a verb about single sessions: 1 when what was asked failed.
+#[must_use]
+pub fn of_verb(plan: &Plan, outcome: &Outcome) -> Exit {
+    let failed = outcome.lines.iter().any(|line| matches!(line.result, StepResult::Failed(_)));
+    match of_pass(plan, outcome, false) {
+        Exit::Partly if failed && !outcome.did_something() => Exit::Failed,
+        exit => exit,
+    }
+}
+
+/// True when something that the answer needs could not be seen.
+#[must_use]
+pub fn cannot_see(plan: &Plan) -> bool {
+    !plan.blind.is_empty()
+        || plan.entries.iter().any(|entry| Kind::of(&entry.verdict) == Kind::Unknown)
+}

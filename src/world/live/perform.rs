@@ -1,0 +1,246 @@
+//! One `match` from acts to drivers. Batches of worktrees and of panes go side by side.
+
+use super::Live;
+use crate::git::GitError;
+use crate::launch::Launch;
+use crate::name::Uid;
+use crate::process::{Child, ending};
+use crate::snapshot::{PaneId, RuntimeAt};
+use crate::tmux::StartSpec;
+use crate::world::{Act, ActError, AddWorktree, Done, StartPane};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How many `git worktree add` run at once: more than the disk and two cores can use is only contention.
+const CHECKOUTS: usize = 4;
+
+/// How long what is left of an earlier run has between TERM and KILL.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Live {
+    pub(super) fn acts(&mut self, acts: &[Act]) -> Vec<Result<Done, ActError>> {
+        if let Some(panes) = all(acts, |act| match act {
+            Act::StartPane(start) => Some(start),
+            _ => None,
+        }) {
+            return self.start_panes(&panes);
+        }
+        if let Some(adds) = all(acts, |act| match act {
+            Act::AddWorktree(add) => Some(add),
+            _ => None,
+        }) {
+            return self.add_worktrees(&adds);
+        }
+        acts.iter().map(|act| self.one(act)).collect()
+    }
+
+    fn start_panes(&self, starts: &[&StartPane]) -> Vec<Result<Done, ActError>> {
+        let program = self.program.to_string_lossy();
+        let specs: Vec<StartSpec> = starts
+            .iter()
+            .map(|start| StartSpec {
+                pane: (*start).clone(),
+                argv: vec![
+                    program.clone().into_owned(),
+                    "__launch".into(),
+                    start.launch.to_string_lossy().into_owned(),
+                    start.mark.run.to_string(),
+                ],
+            })
+            .collect();
+        self.tmux.start(&specs)
+    }
+
+    /// Makes worktrees side by side: each thread takes the next one that is left.
+    fn add_worktrees(&self, adds: &[&AddWorktree]) -> Vec<Result<Done, ActError>> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut made = Vec::new();
+            while let Some(add) = adds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                made.push((add.worktree.uid, self.add_worktree(add)));
+            }
+            made
+        };
+        let mut made: std::collections::BTreeMap<_, _> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..CHECKOUTS.min(adds.len())).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+        });
+        adds.iter()
+            .map(|add| {
+                made.remove(&add.worktree.uid).unwrap_or_else(|| {
+                    Err(ActError::Uncertain {
+                        what: "git worktree add".into(),
+                        cause: "its thread ended in a panic".into(),
+                    })
+                })
+            })
+            .collect()
+    }
+
+    fn add_worktree(&self, add: &AddWorktree) -> Result<Done, ActError> {
+        let made = match self.git.add_worktree(add) {
+            Err(GitError::HalfMade { .. }) => {
+                self.git.discard_half_made(&add.worktree, &add.discard)?;
+                self.git.add_worktree(add)
+            }
+            made => made,
+        };
+        let head = made?;
+        let admin = self.git.admin_of(&add.worktree.path)?.ok_or_else(|| ActError::Uncertain {
+            what: "git worktree add".into(),
+            cause: format!("{} is not a linked worktree", add.worktree.path.display()),
+        })?;
+        Ok(Done::Added { head, admin })
+    }
+
+    fn one(&self, act: &Act) -> Result<Done, ActError> {
+        match act {
+            Act::Fetch { repo, base, max_age } => self.fetch(repo, base.as_deref(), *max_age)?,
+            Act::AddWorktree(add) => return self.add_worktree(add),
+            Act::WriteLaunch { launch, setup_again } => self.write_launch(launch, *setup_again)?,
+            Act::StartPane(start) => {
+                return self.start_panes(&[start]).pop().unwrap_or(Err(ActError::NotAttempted));
+            }
+            Act::Remark { pane, mark } => return self.tmux.remark(pane, mark),
+            Act::KeepScreen { pane, uid, to } => return self.keep_screen(pane, *uid, to),
+            Act::EndRun(end) => return self.tmux.end_run(end),
+            Act::EndSurvivors(runtime) => return end_survivors(runtime),
+            Act::RemovePane { pane, uid } => return self.tmux.remove_pane(pane, *uid),
+            Act::Teardown { .. } => teardown(act)?,
+            Act::Salvage(worktree) => return Ok(Done::Salvaged(self.git.salvage(worktree)?)),
+            Act::Trash { worktree, to, finish_only } => {
+                if *finish_only && !to.exists() {
+                    return Err(ActError::Changed(format!("{}", to.display())));
+                }
+                let branch = self.git.trash(worktree, to)?;
+                return Ok(Done::Trashed { branch });
+            }
+            Act::Untrash { worktree, from, branch, salvage } => {
+                let attached = self.git.untrash(worktree, from, branch.as_ref(), salvage)?;
+                return Ok(Done::Restored { attached });
+            }
+            Act::Rebuild { worktree, keep } => self.git.rebuild(worktree, keep)?,
+            Act::Describe { worktree, json } => self.git.describe(worktree, json)?,
+            Act::LetGo(worktree) => self.git.let_go(worktree)?,
+            Act::Unmark { pane, uid } => return self.tmux.unmark(pane, *uid),
+            Act::EmptyTrash { worktree, path, salvage } => {
+                self.git.empty_trash(path, worktree, salvage)?;
+            }
+        }
+        Ok(Done::Plain)
+    }
+
+    /// Fetches, unless that was done a short while ago: the stamp's age says when.
+    fn fetch(&self, repo: &Path, base: Option<&str>, max_age: Duration) -> Result<(), ActError> {
+        let stamp = self.paths.fetched(repo);
+        let age = fs::metadata(&stamp).and_then(|meta| meta.modified()).ok();
+        let age = age.and_then(|touched| touched.elapsed().ok());
+        if age.is_some_and(|age| age < max_age) {
+            return Ok(());
+        }
+        self.git.fetch(repo, base)?;
+        write_private(&stamp, b"").map_err(|error| ActError::Failed {
+            what: format!("write {}", stamp.display()),
+            cause: error.to_string(),
+        })
+    }
+
+    fn keep_screen(&self, pane: &PaneId, uid: Uid, to: &Path) -> Result<Done, ActError> {
+        make_directory_of(to).map_err(|error| ActError::Failed {
+            what: format!("write {}", to.display()),
+            cause: error.to_string(),
+        })?;
+        self.tmux.keep_screen(pane, uid, to)
+    }
+
+    fn write_launch(&self, launch: &Launch, setup_again: bool) -> Result<(), ActError> {
+        let at = self.paths.launch(launch.uid);
+        let written = serde_json::to_vec(launch)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write_private(&at, &text))
+            .and_then(|()| remove_if_there(&launch.report))
+            .and_then(|()| match &launch.setup {
+                Some(setup) if setup_again => remove_if_there(&setup.done),
+                _ => Ok(()),
+            });
+        written.map_err(|error| ActError::Failed {
+            what: format!("write {}", at.display()),
+            cause: error.to_string(),
+        })
+    }
+}
+
+/// The acts as one kind, if they all are.
+fn all<'a, T>(acts: &'a [Act], as_kind: impl Fn(&'a Act) -> Option<&'a T>) -> Option<Vec<&'a T>> {
+    acts.iter().map(as_kind).collect()
+}
+
+fn teardown(act: &Act) -> Result<(), ActError> {
+    let Act::Teardown { directory, run, timeout, fleet, session, uid } = act else {
+        return Ok(());
+    };
+    for text in run {
+        let what = format!("teardown `{}`", text.trim());
+        let ended = Child::new("sh")
+            .args(["-c", text])
+            .directory(directory)
+            .limit(*timeout)
+            .without("TMUX")
+            .without("TMUX_PANE")
+            .env("FLEET_NAME", fleet.as_str())
+            .env("FLEET_SESSION", session.as_str())
+            .env("FLEET_WORKTREE", directory)
+            .env("FLEET_UID", uid.to_string())
+            .run()
+            .map_err(|error| ActError::Failed { what: what.clone(), cause: error.to_string() })?;
+        if !ended.status.success() {
+            let last = ended.stderr.lines().last().unwrap_or_default();
+            let cause = format!("{}: {last}", ended.status);
+            return Err(ActError::Failed { what, cause });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write_private(at: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    make_directory_of(at)?;
+    let new = at.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    fs::rename(&new, at)
+}
+
+/// Ends what an earlier run left; what is still there afterwards keeps the next one from starting.
+fn end_survivors(runtime: &RuntimeAt) -> Result<Done, ActError> {
+    let what = "end what is left of an earlier run";
+    let failed = |cause| ActError::Failed { what: what.into(), cause };
+    let left = ending::end_survivors(runtime, GRACE).map_err(|error| failed(error.to_string()))?;
+    match left.first() {
+        None => Ok(Done::Plain),
+        Some(process) => {
+            Err(failed(format!("still running: pid {} ({})", process.pid, process.command)))
+        }
+    }
+}
+
+fn make_directory_of(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match file.parent().filter(|directory| !directory.is_dir()) {
+        Some(directory) => fs::DirBuilder::new().recursive(true).mode(0o700).create(directory),
+        None => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
