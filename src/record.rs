@@ -36,6 +36,11 @@ impl Records {
     }
 }
 
+/// What is as by default is left out of a text: a thousand records are read at every look.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// One live incarnation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -50,33 +55,36 @@ pub struct Record {
     /// The last run that was allotted.
     pub run: Run,
     /// The runtime of the last start that is known to have happened.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub runtime: Option<Runtime>,
     /// The agent's conversation.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub conversation: Option<Conversation>,
     /// Conversations left behind, oldest first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub old_conversations: Vec<String>,
     /// The manifest's values that are in force.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub applied: Applied,
     /// The revision since which it is protected.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protected_since: Option<u64>,
     /// Why the last run ended, when that end stands.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub end: Option<End>,
     /// A human's wish.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub wish: Option<Wish>,
     /// The crashes since the last long run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub crashes: Crashes,
     /// When it was created.
     pub created: Timestamp,
     /// When it was first seen to be gone from the file.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub gone_since: Option<Timestamp>,
     /// The names that it had before, oldest first: a `moved` whose `from` is in here has been done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub former: Vec<Name>,
 }
 
@@ -173,20 +181,28 @@ pub struct Conversation {
 /// The manifest's values in force for a session, by class and field. Only what differs from the default
 /// is in here, so that a removed field shows as a change. Values of `env` are digests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Applied {
     /// A change of one restarts the agent.
+    #[serde(skip_serializing_if = "is_default")]
     pub restart: BTreeMap<String, String>,
     /// A change of one means another worktree.
+    #[serde(skip_serializing_if = "is_default")]
     pub recreate: BTreeMap<String, String>,
     /// A change of one is taken over in place.
+    #[serde(skip_serializing_if = "is_default")]
     pub in_place: BTreeMap<String, String>,
     /// A change of one is said, and used at the next creation or start.
+    #[serde(skip_serializing_if = "is_default")]
     pub noted: BTreeMap<String, String>,
     /// The built-in agent at the bottom of the profile; `None` for a command.
+    #[serde(skip_serializing_if = "is_default")]
     pub builtin: Option<String>,
     /// The digest of `restart`.
+    #[serde(skip_serializing_if = "is_default")]
     pub spec: Option<Spec>,
     /// What a stop and a decommission need when the text is gone.
+    #[serde(skip_serializing_if = "is_default")]
     pub parting: Parting,
 }
 
@@ -216,20 +232,28 @@ impl Applied {
 
 /// What is needed to end a session whose text is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Parting {
     /// `teardown`, substituted.
+    #[serde(skip_serializing_if = "is_default")]
     pub teardown: Vec<String>,
     /// Its time limit in seconds.
+    #[serde(skip_serializing_if = "is_default")]
     pub teardown_timeout: u64,
     /// The profile's keys that interrupt a turn.
+    #[serde(skip_serializing_if = "is_default")]
     pub interrupt: Vec<String>,
     /// The profile's keys that quit.
+    #[serde(skip_serializing_if = "is_default")]
     pub quit: Vec<String>,
     /// The names of sessions that it depended on.
+    #[serde(skip_serializing_if = "is_default")]
     pub depends_on: Vec<Name>,
     /// It is a shell or a plain command, which has no activity to wait for.
+    #[serde(skip_serializing_if = "is_default")]
     pub shell: bool,
     /// It is a shell without a command of its own: busy while a program runs in the foreground.
+    #[serde(skip_serializing_if = "is_default")]
     pub interactive: bool,
 }
 
