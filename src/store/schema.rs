@@ -7,12 +7,13 @@ use rusqlite::{Connection, OptionalExtension};
 /// What each format adds to the one before; a new store takes all of them.
 ///
 /// Records, intents and tombstones are one JSON text each: they are read and written whole, and a field more
-/// needs no other format.
+/// needs no other format. Their tables have a rowid: without one, SQLite puts a text of more than a quarter of a
+/// page on pages of its own.
 const STEPS: &[&str] = &["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE records (uid TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE records (uid TEXT PRIMARY KEY, json TEXT NOT NULL);
     CREATE TABLE journal (seq INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, json TEXT NOT NULL);
-    CREATE TABLE tombstones (uid TEXT PRIMARY KEY, at TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tombstones (uid TEXT PRIMARY KEY, at TEXT NOT NULL, json TEXT NOT NULL);
     CREATE TABLE revisions (number INTEGER PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL);
     CREATE TABLE ends (at TEXT NOT NULL);
     CREATE TABLE events (
