@@ -2,6 +2,7 @@
 //! values over that. Invariant: it hangs on the tmux server and the manifest, never on who ran fleetctl.
 
 use super::{Launch, env_file};
+use crate::manifest::template::late;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
@@ -11,9 +12,6 @@ pub type Environment = BTreeMap<OsString, OsString>;
 /// Of a pane, and of no use to what runs in it: it would act on the fleet's own tmux server, or print
 /// without colours because some server was started by a script.
 const NEVER: [&str; 3] = ["TMUX", "TMUX_PANE", "NO_COLOR"];
-
-/// The begin and the end of `${env.NAME}` as the manifest leaves it for the launch.
-const LATE: (&str, char) = ("\u{1}env.", '\u{2}');
 
 /// The program's environment.
 ///
@@ -50,18 +48,14 @@ fn set(environment: &mut Environment, name: &str, value: impl AsRef<OsStr>) {
     environment.insert(name.into(), value.as_ref().to_owned());
 }
 
-/// Fills in the pane's variables; one that is not set is empty, as in a shell.
+/// Fills in `${env.NAME}` from the pane's variables; one that is not set is empty, as in a shell.
 fn expand_late(value: &str, pane: &Environment) -> OsString {
-    let mut expanded = OsString::new();
-    let mut rest = value;
-    while let Some((before, from)) = rest.split_once(LATE.0) {
-        let Some((name, after)) = from.split_once(LATE.1) else { break };
-        expanded.push(before);
-        expanded.push(pane.get(OsStr::new(name)).map_or(OsStr::new(""), OsString::as_os_str));
-        rest = after;
-    }
-    expanded.push(rest);
-    expanded
+    let filled = late(value, &|name| {
+        let name = name.strip_prefix("env.")?;
+        let value = pane.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned());
+        Some(value.unwrap_or_default())
+    });
+    filled.into()
 }
 
 #[cfg(test)]
