@@ -1,6 +1,7 @@
 //! The one integration binary: the house's own rules, then the real tmux and git in sandboxes.
 
 mod decision_table;
+mod examples;
 mod fleets;
 mod git_add;
 mod git_look;
