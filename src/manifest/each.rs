@@ -37,8 +37,7 @@ pub fn items(
             None
         }
     }?;
-    check_slugs(&items, node, reader);
-    Some(items)
+    Some(with_slugs(items, node, reader))
 }
 
 fn of_list(node: &Node, reader: &mut Reader, here: Here) -> Option<Item> {
@@ -121,23 +120,28 @@ fn of_path(path: &Path, directory: &Path) -> Item {
     Item { slug: slug(&path.with_extension("").display().to_string()), text: Some(text), keys }
 }
 
-fn check_slugs(items: &[Item], node: &Node, reader: &mut Reader) {
-    let mut seen: HashMap<&str, &Item> = HashMap::new();
+/// The entries that can be named; the others are problems.
+fn with_slugs(items: Vec<Item>, node: &Node, reader: &mut Reader) -> Vec<Item> {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    let mut kept = Vec::with_capacity(items.len());
     for item in items {
-        let shown = shown(item);
+        let shown = shown(&item).to_owned();
         if item.slug.is_empty() {
             let message = format!("`{shown}` has no letter or digit to make a name of");
             reader.problem(Problem::new(Code::BadName, message).at(node.at));
-        } else if let Some(other) = seen.insert(&item.slug, item) {
-            let message = format!(
-                "`{}` and `{shown}` have the same slug `{}`",
-                self::shown(other),
-                item.slug
-            );
+            continue;
+        }
+        if let Some(other) = seen.get(&item.slug) {
+            let slug = &item.slug;
+            let message = format!("`{other}` and `{shown}` have the same slug `{slug}`");
             let help = "sessions are named by it: make the entries differ in letters or digits";
             reader.problem(Problem::new(Code::SameSlug, message).at(node.at).help(help));
+            continue;
         }
+        seen.insert(item.slug.clone(), shown);
+        kept.push(item);
     }
+    kept
 }
 
 fn shown(item: &Item) -> &str {

@@ -1,6 +1,5 @@
 //! What is wrong with a manifest: a code, a message, a place, a way out. Owns the collection of all
-//! problems at once and their form for machines. Invariant: no message or help quotes a value, so that no
-//! secret of `env` can be in one.
+//! problems at once and their form for machines. Invariant: no message or help quotes a value of `env`.
 
 use super::source::{At, Source};
 use serde::Serialize;
@@ -207,14 +206,20 @@ impl Problem {
     }
 }
 
-/// The known name that is nearest to a mistyped one.
+/// The known name that is nearest to a mistyped one: fewest slips of the finger, then no letter forgotten, then
+/// the same beginning.
 fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let most = (name.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.78)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| {
+            let slips = strsim::damerau_levenshtein(name, candidate);
+            (slips, candidate.len() < name.len(), -strsim::jaro_winkler(name, candidate), candidate)
+        })
+        // Of one or two letters a single slip leaves next to nothing: something must be the same.
+        .filter(|(slips, _, likeness, _)| *slips <= most && *likeness < -0.5)
+        .min_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)))
+        .map(|(.., candidate)| candidate)
 }
 
 /// Problems as they are found; one place is told of once for each kind.

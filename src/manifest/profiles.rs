@@ -6,7 +6,7 @@ use super::raw::{Entry, Kind, Node};
 use super::read::{Here, Reader};
 use super::source::At;
 use crate::agent::profile::{Keys, Mode, ModeFlags, Profile, builtin, builtins};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 const FIELDS: [&str; 12] = [
@@ -46,6 +46,8 @@ pub struct Agent {
 #[derive(Debug, Default)]
 pub struct Agents {
     own: HashMap<String, Rc<Agent>>,
+    /// Those with a problem, which is said once.
+    broken: HashSet<String>,
 }
 
 impl Agents {
@@ -61,9 +63,10 @@ impl Agents {
         agents
     }
 
-    /// The profile of this name.
+    /// The profile of this name; for one with a problem any other, since there will be no fleet.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Rc<Agent>> {
+        let name = if self.broken.contains(name) { "claude" } else { name };
         self.own.get(name).cloned().or_else(|| built_in(name))
     }
 
@@ -86,16 +89,37 @@ struct Resolving<'n, 'a, 's> {
 }
 
 impl<'n, 'a> Resolving<'n, 'a, '_> {
-    /// Resolves one entry and those under it.
+    /// Resolves one entry and those under it, once.
     fn own(
         &mut self,
         entry: &'n Entry<'a>,
         agents: &mut Agents,
         reader: &mut Reader,
     ) -> Option<Rc<Agent>> {
+        if agents.broken.contains(entry.key.as_ref()) {
+            return None;
+        }
         if let Some(done) = agents.own.get(entry.key.as_ref()) {
             return Some(Rc::clone(done));
         }
+        let made = self.make(entry, agents, reader);
+        match &made {
+            Some(agent) => {
+                agents.own.insert(entry.key.to_string(), Rc::clone(agent));
+            }
+            None => {
+                agents.broken.insert(entry.key.to_string());
+            }
+        }
+        made
+    }
+
+    fn make(
+        &mut self,
+        entry: &'n Entry<'a>,
+        agents: &mut Agents,
+        reader: &mut Reader,
+    ) -> Option<Rc<Agent>> {
         if entry.key == "shell" {
             let problem =
                 Problem::new(Code::BadName, "`shell` is the user's own shell, not a profile");
@@ -115,9 +139,7 @@ impl<'n, 'a> Resolving<'n, 'a, '_> {
             agent.overrides.push((format!("agents.{}.{}", entry.key, field.key), value));
         }
         check_default_mode(&agent.profile, fields, reader);
-        let agent = Rc::new(agent);
-        agents.own.insert(entry.key.to_string(), Rc::clone(&agent));
-        Some(agent)
+        Some(Rc::new(agent))
     }
 
     /// The profile that an entry extends: the one it names, or the built-in one of its own name.
@@ -142,7 +164,10 @@ impl<'n, 'a> Resolving<'n, 'a, '_> {
             return built_in(&name.value);
         }
         if name.value == entry.key || self.path.contains(&name.value.as_str()) {
-            let message = format!("`{}` extends itself", entry.key);
+            let from = self.path.iter().position(|other| *other == name.value);
+            let mut circle = self.path[from.unwrap_or(self.path.len())..].to_vec();
+            circle.extend([entry.key.as_ref(), name.value.as_str()]);
+            let message = format!("`extends` in a circle: {}", circle.join(" → "));
             reader.problem(Problem::new(Code::ExtendsCycle, message).at(name.at));
             return None;
         }

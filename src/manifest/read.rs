@@ -254,7 +254,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Says so for each key that is not known.
-    pub fn unknown_fields(&mut self, of: &str, entries: &[Entry], known: &[&str]) {
+    pub fn unknown_fields<'n, 't: 'n>(
+        &mut self,
+        of: &str,
+        entries: impl IntoIterator<Item = &'n Entry<'t>>,
+        known: &[&str],
+    ) {
         for entry in entries {
             if known.contains(&entry.key.as_ref()) {
                 continue;

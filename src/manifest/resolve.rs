@@ -60,8 +60,8 @@ pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) 
     };
     let top = Top { entries };
     let known: Vec<&str> = FIELDS.into_iter().chain(["tmux"]).collect();
-    let fields: Vec<_> = entries.iter().filter(|e| !e.key.starts_with("x-")).cloned().collect();
-    reader.unknown_fields("at the top level", &fields, &known);
+    let fields = entries.iter().filter(|entry| !entry.key.starts_with("x-"));
+    reader.unknown_fields("at the top level", fields, &known);
     check_version(&top, root, reader);
     let name = fleet_name(&top, root, reader);
     let stand_in = "fleet".parse().ok();

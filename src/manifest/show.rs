@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The most problems that are shown; the rest are counted.
 const MOST: usize = 50;
-/// Shown lines are at most this long, in bytes.
+/// Shown lines are at most this long, in bytes, however wide the terminal is.
 const LINE: usize = 240;
 /// Lines above and below.
 const AROUND: usize = 2;
@@ -47,7 +47,7 @@ impl Problems {
             .collect();
         let mut made = String::new();
         for problem in self.problems.iter().take(MOST) {
-            let shown = Shown::new(problem, &self.sources, &copies);
+            let shown = Shown::new(problem, &self.sources, &copies, style.width);
             if handler.render_report(&mut made, &shown).is_err() {
                 made.push_str(&problem.message);
             }
@@ -86,7 +86,7 @@ struct Shown<'p> {
 }
 
 impl<'p> Shown<'p> {
-    fn new(problem: &'p Problem, sources: &[Source], copies: &[String]) -> Self {
+    fn new(problem: &'p Problem, sources: &[Source], copies: &[String], width: usize) -> Self {
         let index = problem.at.map(|at| usize::from(at.source));
         let (Some(at), Some(index)) = (problem.at, index) else {
             return Self { problem, window: None, labels: Vec::new() };
@@ -94,7 +94,7 @@ impl<'p> Shown<'p> {
         let Some((source, copy)) = sources.get(index).zip(copies.get(index)) else {
             return Self { problem, window: None, labels: Vec::new() };
         };
-        let window = Window::around(source, copy, at);
+        let window = Window::around(source, copy, at, width);
         let mut labels = vec![window.label(at, problem.label.clone(), true)];
         for (other, label) in &problem.also {
             if other.source == at.source && window.holds(*other) {
@@ -162,10 +162,11 @@ struct Window {
     lines: Vec<Line>,
     first_line: usize,
     column: usize,
+    limit: usize,
 }
 
 impl Window {
-    fn around(source: &Source, copy: &str, at: At) -> Self {
+    fn around(source: &Source, copy: &str, at: At, width: usize) -> Self {
         let place = floor_char(copy, at.start as usize);
         let (line, column) = source.line_column(place);
         let mut start = copy[..place].rfind('\n').map_or(0, |at| at + 1);
@@ -175,8 +176,16 @@ impl Window {
             first_line -= 1;
         }
         let name = file_name(&source.path);
-        let mut window =
-            Self { name, text: String::new(), lines: Vec::new(), first_line, column: column - 1 };
+        // The line numbers and the frame take their part.
+        let limit = width.saturating_sub(10).clamp(30, LINE);
+        let mut window = Self {
+            name,
+            text: String::new(),
+            lines: Vec::new(),
+            first_line,
+            column: column - 1,
+            limit,
+        };
         let wanted = line - 1 - first_line + AROUND + 1;
         for text in copy[start..].split_inclusive('\n').take(wanted) {
             window.push(text.trim_end_matches(['\n', '\r']), start, place);
@@ -188,11 +197,11 @@ impl Window {
     /// Takes a line; of a long one the part around the place.
     fn push(&mut self, text: &str, real: usize, place: usize) {
         let inside = place.checked_sub(real).filter(|at| *at <= text.len()).unwrap_or(0);
-        let from = match text.len() > LINE {
-            true => floor_char(text, inside.saturating_sub(LINE / 3)),
+        let from = match text.len() > self.limit {
+            true => floor_char(text, inside.saturating_sub(self.limit / 3)),
             false => 0,
         };
-        let to = floor_char(text, (from + LINE).min(text.len()));
+        let to = floor_char(text, (from + self.limit).min(text.len()));
         let before = if from > 0 { "…" } else { "" };
         let after = if to < text.len() { "…" } else { "" };
         self.text.push_str(before);

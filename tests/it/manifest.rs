@@ -41,27 +41,27 @@ fn load_bytes(text: impl AsRef<[u8]>) -> Result<Fleet, Problems> {
 }
 
 /// Top level and sessions, so that a case shows only what it is about. The sessions begin on line 4.
-fn fleet_of(sessions: &str) -> String {
+pub fn fleet_of(sessions: &str) -> String {
     let indented: String = sessions.lines().map(|line| format!("  {line}\n")).collect();
     format!("version: 1\nfleet: shop\nsessions:\n{indented}")
 }
 
-fn loaded(sessions: &str) -> Fleet {
+pub fn loaded(sessions: &str) -> Fleet {
     load_bytes(fleet_of(sessions)).unwrap_or_else(|problems| panic!("{}", shown(&problems)))
 }
 
-fn shown(problems: &Problems) -> String {
+pub fn shown(problems: &Problems) -> String {
     problems.render(Style { width: 90, color: false, unicode: true })
 }
 
-fn reports(text: impl AsRef<[u8]>) -> Vec<Report> {
+pub fn reports(text: impl AsRef<[u8]>) -> Vec<Report> {
     load_bytes(text).map(|_| Vec::new()).unwrap_or_else(|problems| problems.reports())
 }
 
 /// One case: text, code, line, column, and words of message or help.
-type Case<'c> = (&'c str, &'c str, usize, usize, &'c str);
+pub type Case<'c> = (&'c str, &'c str, usize, usize, &'c str);
 
-fn check(cases: &[Case], whole: impl Fn(&str) -> String) {
+pub fn check(cases: &[Case], whole: impl Fn(&str) -> String) {
     let mut wrong = String::new();
     for (text, code, line, column, words) in cases {
         let found: Vec<String> = reports(whole(text)).iter().map(told).collect();
@@ -75,7 +75,7 @@ fn check(cases: &[Case], whole: impl Fn(&str) -> String) {
 }
 
 /// A report on one line.
-fn told(report: &Report) -> String {
+pub fn told(report: &Report) -> String {
     let place = (report.line.unwrap_or_default(), report.column.unwrap_or_default());
     let help = report.help.as_deref().unwrap_or_default();
     format!("{} {}:{} {} | {help}", report.code, place.0, place.1, report.message)
