@@ -58,17 +58,21 @@ pub fn reports(text: impl AsRef<[u8]>) -> Vec<Report> {
     load_bytes(text).map(|_| Vec::new()).unwrap_or_else(|problems| problems.reports())
 }
 
-/// One case: text, code, line, column, and words of message or help.
-pub type Case<'c> = (&'c str, &'c str, usize, usize, &'c str);
-
-pub fn check(cases: &[Case], whole: impl Fn(&str) -> String) {
+/// Checks cases, one on a line: `CODE LINE:COLUMN | words of message and help, with & between | text`, where
+/// ⏎ in the text is a line end.
+pub fn check(cases: &str, whole: impl Fn(&str) -> String) {
     let mut wrong = String::new();
-    for (text, code, line, column, words) in cases {
-        let found: Vec<String> = reports(whole(text)).iter().map(told).collect();
-        let place = format!("{code} {line}:{column} ");
+    for case in cases.trim().lines() {
+        let mut parts = case.splitn(3, " | ");
+        let mut part = || parts.next().expect("a case has three parts");
+        let (place, words, text) = (part(), part(), part().replace('⏎', "\n"));
+        let found: Vec<String> = reports(whole(&text)).iter().map(told).collect();
         let said = |one: &String| words.split(" & ").all(|word| one.contains(word));
-        if found.len() != 1 || !found[0].starts_with(&place) || !found.iter().all(said) {
-            wrong += &format!("{text}\n  wanted {place}{words}\n  found {found:#?}\n\n");
+        if found.len() != 1
+            || !found[0].starts_with(&format!("{place} "))
+            || !found.iter().all(said)
+        {
+            wrong += &format!("{text}\n  wanted {place} {words}\n  found {found:#?}\n\n");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -99,55 +103,25 @@ fn the_smallest_manifest_has_all_defaults() {
 #[test]
 fn yaml_traps_are_errors_where_they_stand() {
     check(
-        &[
-            (
-                "a:\n  agent: claude\n  prompt: Fix #421 now",
-                "yaml::cut-by-comment",
-                6,
-                17,
-                "`prompt` & quote",
-            ),
-            ("a:\n  command: echo x #1", "yaml::cut-by-comment", 5, 21, "`command`"),
-            (
-                "a:\n  command: x\n  teardown: [a, b]\n  setup: make # all",
-                "yaml::cut-by-comment",
-                7,
-                17,
-                "`setup`",
-            ),
-            ("a:\n  command: x\n  setup:\n    - make #1", "yaml::cut-by-comment", 7, 14, "setup"),
-            (
-                "a:\n  agent: claude\n  prompt: Fix\n    it all #421",
-                "yaml::cut-by-comment",
-                7,
-                14,
-                "prompt",
-            ),
-            ("a: {command: [echo, ${session}]}", "yaml::unquoted-variable", 4, 23, "quote it"),
-            ("a: {command: x, labels: {a: ${session}}}", "yaml::unquoted-variable", 4, 31, "quote"),
-            (
-                "a:\n  command: x\n  command: y",
-                "yaml::duplicate-key",
-                6,
-                5,
-                "`command` stands here twice",
-            ),
-            ("a:\n  command: x\na:\n  command: x", "yaml::duplicate-key", 6, 3, "twice"),
-            ("a:\n  command: x\n  labels:\n    <<: {b: c}", "yaml::merge-key", 7, 7, "defaults"),
-            ("a:\n  command: !sh x", "yaml::tag", 5, 14, "tag"),
-            ("a:\n  command: x\n  cwd:", "field::empty", 6, 5, "`cwd` has no value"),
-            ("a:\n  agent: claude\n  prompt: #421", "field::empty", 6, 5, "`prompt` has no value"),
-            (
-                "a:\n  command: x\n  model: \"\\x01worktree\\x02\"",
-                "file::control-character",
-                6,
-                12,
-                "control",
-            ),
-            ("a:\n  command: \"x", "yaml::syntax", 5, 15, "quotation"),
-            ("a:\n  command: x: y", "yaml::syntax", 5, 15, "quotation"),
-            ("a:\n  command: *nope", "yaml::syntax", 5, 14, "anchor"),
-        ],
+        r#"
+yaml::cut-by-comment 6:17 | `prompt` & quote | a:⏎  agent: claude⏎  prompt: Fix #421 now
+yaml::cut-by-comment 5:21 | `command` | a:⏎  command: echo x #1
+yaml::cut-by-comment 7:17 | `setup` | a:⏎  command: x⏎  teardown: [a, b]⏎  setup: make # all
+yaml::cut-by-comment 7:14 | setup | a:⏎  command: x⏎  setup:⏎    - make #1
+yaml::cut-by-comment 7:14 | prompt | a:⏎  agent: claude⏎  prompt: Fix⏎    it all #421
+yaml::unquoted-variable 4:23 | quote it | a: {command: [echo, ${session}]}
+yaml::unquoted-variable 4:31 | quote | a: {command: x, labels: {a: ${session}}}
+yaml::duplicate-key 6:5 | `command` stands here twice | a:⏎  command: x⏎  command: y
+yaml::duplicate-key 6:3 | twice | a:⏎  command: x⏎a:⏎  command: x
+yaml::merge-key 7:7 | defaults | a:⏎  command: x⏎  labels:⏎    <<: {b: c}
+yaml::tag 5:14 | tag | a:⏎  command: !sh x
+field::empty 6:5 | `cwd` has no value | a:⏎  command: x⏎  cwd:
+field::empty 6:5 | `prompt` has no value | a:⏎  agent: claude⏎  prompt: #421
+file::control-character 6:12 | control | a:⏎  command: x⏎  model: "\x01worktree\x02"
+yaml::syntax 5:15 | quotation | a:⏎  command: "x
+yaml::syntax 5:15 | quotation | a:⏎  command: x: y
+yaml::syntax 5:14 | anchor | a:⏎  command: *nope
+"#,
         fleet_of,
     );
 }

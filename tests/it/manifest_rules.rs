@@ -16,65 +16,41 @@ fn top(text: &str) -> String {
 #[test]
 fn the_top_level_is_checked() {
     check(
-        &[
-            ("", "yaml::document", 1, 1, "empty & version: 1"),
-            ("# nothing\n", "yaml::document", 1, 1, "empty"),
-            ("- a\n", "field::type", 1, 3, "a manifest is a map, not a list"),
-            ("fleet: a\nsessions: {}", "field::missing", 1, 1, "`version` is missing"),
-            ("version: 1\nsessions: {}", "field::missing", 1, 1, "`fleet` is missing"),
-            (
-                "version: 1\nfleet: a",
-                "field::missing",
-                1,
-                1,
-                "`sessions` is missing & sessions: {}",
-            ),
-            ("version: 1\nfleet: a\nsessions:", "field::empty", 3, 1, "`sessions` has no value"),
-            ("version: 2\nfleet: a\nsessions: {}", "version::unknown", 1, 10, "version: 1"),
-            ("version: 1\nfleet: A_b\nsessions: {}", "name::invalid", 2, 8, "a-z & fix-login"),
-            ("version: 1\nfleet: a${x}\nsessions: {}", "variable::not-here", 2, 8, "no variables"),
-            (
-                "version: 1\nfleet: a\nsessions: {}\n---\nversion: 1",
-                "yaml::document",
-                1,
-                1,
-                "one document",
-            ),
-        ],
+        r#"
+yaml::document 1:1 | empty & version: 1 | 
+yaml::document 1:1 | empty | # nothing⏎
+field::type 1:3 | a manifest is a map, not a list | - a⏎
+field::missing 1:1 | `version` is missing | fleet: a⏎sessions: {}
+field::missing 1:1 | `fleet` is missing | version: 1⏎sessions: {}
+field::missing 1:1 | `sessions` is missing & sessions: {} | version: 1⏎fleet: a
+field::empty 3:1 | `sessions` has no value | version: 1⏎fleet: a⏎sessions:
+version::unknown 1:10 | version: 1 | version: 2⏎fleet: a⏎sessions: {}
+name::invalid 2:8 | a-z & fix-login | version: 1⏎fleet: A_b⏎sessions: {}
+variable::not-here 2:8 | no variables | version: 1⏎fleet: a${x}⏎sessions: {}
+yaml::document 1:1 | one document | version: 1⏎fleet: a⏎sessions: {}⏎---⏎version: 1
+"#,
         as_is,
     );
     check(
-        &[
-            (
-                "sesions: {}",
-                "field::unknown",
-                4,
-                1,
-                "unknown field `sesions` & did you mean `sessions`?",
-            ),
-            ("ports: 1-2", "field::unknown", 4, 1, "`ports` & not have it yet"),
-            ("notify: []", "field::unknown", 4, 1, "not have it yet"),
-            ("include: [x]", "field::unknown", 4, 1, "not have it yet"),
-            ("prune: soon", "field::duration", 4, 8, "`prune` is no duration & 10m"),
-            ("prune: 10", "field::duration", 4, 8, "unit"),
-            (
-                "at_risk: archiv",
-                "field::value",
-                4,
-                10,
-                "`keep`, `archive` & did you mean `archive`?",
-            ),
-            ("max_running: 0", "field::value", 4, 14, "from 1"),
-            ("max_running: many", "field::type", 4, 14, "must be a number, not text"),
-            ("max_starting: 1.5", "field::value", 4, 15, "whole number"),
-            ("tmux: {sockt: x}", "field::unknown", 4, 8, "did you mean `socket`?"),
-            ("tmux: x", "field::type", 4, 7, "must be a map, not text"),
-            ("defaults: {each: [a]}", "field::unknown", 4, 12, "`each` of `defaults`"),
-            ("defaults: {modle: x}", "field::unknown", 4, 12, "did you mean `mode"),
-            ("repos: {x: {base: main}}", "field::missing", 4, 9, "`repos.x.path` is missing"),
-            ("repos: {x: {path: ., fetch: often}}", "field::duration", 4, 29, "fetch"),
-            ("repos: {x: {path: ., bas: often}}", "field::unknown", 4, 22, "did you mean `base`?"),
-        ],
+        r#"
+field::unknown 4:1 | unknown field `sesions` & did you mean `sessions`? | sesions: {}
+field::unknown 4:1 | `ports` & not have it yet | ports: 1-2
+field::unknown 4:1 | not have it yet | notify: []
+field::unknown 4:1 | not have it yet | include: [x]
+field::duration 4:8 | `prune` is no duration & 10m | prune: soon
+field::duration 4:8 | unit | prune: 10
+field::value 4:10 | `keep`, `archive` & did you mean `archive`? | at_risk: archiv
+field::value 4:14 | from 1 | max_running: 0
+field::type 4:14 | must be a number, not text | max_running: many
+field::value 4:15 | whole number | max_starting: 1.5
+field::unknown 4:8 | did you mean `socket`? | tmux: {sockt: x}
+field::type 4:7 | must be a map, not text | tmux: x
+field::unknown 4:12 | `each` of `defaults` | defaults: {each: [a]}
+field::unknown 4:12 | did you mean `mode | defaults: {modle: x}
+field::missing 4:9 | `repos.x.path` is missing | repos: {x: {base: main}}
+field::duration 4:29 | fetch | repos: {x: {path: ., fetch: often}}
+field::unknown 4:22 | did you mean `base`? | repos: {x: {path: ., bas: often}}
+"#,
         top,
     );
 }
@@ -94,50 +70,20 @@ fn the_settings_are_what_was_written() {
 #[test]
 fn agents_are_checked() {
     check(
-        &[
-            ("agents: {r: {model: x}}", "field::missing", 4, 10, "no `extends` & extends: claude"),
-            ("agents: {r: {extends: claud}}", "agent::unknown", 4, 23, "did you mean `claude`?"),
-            ("agents: {r: {extends: r}}", "agent::extends-cycle", 4, 23, "r → r"),
-            (
-                "agents: {r: {extends: s}, s: {extends: r}}",
-                "agent::extends-cycle",
-                4,
-                40,
-                "r → s → r",
-            ),
-            (
-                "agents: {r: {extends: claude, modl: x}}",
-                "field::unknown",
-                4,
-                31,
-                "did you mean `model`?",
-            ),
-            (
-                "agents: {r: {extends: codex, mode: edits}}",
-                "agent::mode",
-                4,
-                36,
-                "r has no mode `edits`",
-            ),
-            ("agents: {r: {extends: codex, mode: fast}}", "field::value", 4, 36, "`yolo`"),
-            (
-                "agents: {r: {extends: claude, modes: {fast: []}}}",
-                "field::unknown",
-                4,
-                39,
-                "of `modes`",
-            ),
-            ("agents: {r: {extends: claude, args: x}}", "field::type", 4, 37, "must be a list"),
-            (
-                "agents: {r: {extends: claude, command: \"${session}\"}}",
-                "variable::not-here",
-                4,
-                41,
-                "session",
-            ),
-            ("agents: {shell: {extends: claude}}", "name::invalid", 4, 10, "another name"),
-            ("agents: {claude: {keys: {quit: x}}}", "field::type", 4, 32, "must be a list"),
-        ],
+        r#"
+field::missing 4:10 | no `extends` & extends: claude | agents: {r: {model: x}}
+agent::unknown 4:23 | did you mean `claude`? | agents: {r: {extends: claud}}
+agent::extends-cycle 4:23 | r → r | agents: {r: {extends: r}}
+agent::extends-cycle 4:40 | r → s → r | agents: {r: {extends: s}, s: {extends: r}}
+field::unknown 4:31 | did you mean `model`? | agents: {r: {extends: claude, modl: x}}
+agent::mode 4:36 | r has no mode `edits` | agents: {r: {extends: codex, mode: edits}}
+field::value 4:36 | `yolo` | agents: {r: {extends: codex, mode: fast}}
+field::unknown 4:39 | of `modes` | agents: {r: {extends: claude, modes: {fast: []}}}
+field::type 4:37 | must be a list | agents: {r: {extends: claude, args: x}}
+variable::not-here 4:41 | session | agents: {r: {extends: claude, command: "${session}"}}
+name::invalid 4:10 | another name | agents: {shell: {extends: claude}}
+field::type 4:32 | must be a list | agents: {claude: {keys: {quit: x}}}
+"#,
         top,
     );
 }
@@ -145,139 +91,61 @@ fn agents_are_checked() {
 #[test]
 fn session_fields_are_checked() {
     check(
-        &[
-            ("A: {command: x}", "name::invalid", 4, 3, "`A` is no name of a session"),
-            ("a:", "field::empty", 4, 3, "`sessions.a` has no value"),
-            ("a: {}", "field::missing", 4, 3, "neither `agent` nor `command`"),
-            ("a: {agnt: x, command: x}", "field::unknown", 4, 7, "did you mean `agent`?"),
-            ("a: {command: x, until: merged}", "field::unknown", 4, 19, "not have it yet"),
-            ("a: {command: x, stop_after: {}}", "field::unknown", 4, 19, "not have it yet"),
-            ("a: {command: x, ready: {}}", "field::unknown", 4, 19, "not have it yet"),
-            (
-                "a: {command: x, restart: {policy: always}}",
-                "field::type",
-                4,
-                29,
-                "must be text, not a map",
-            ),
-            ("a: {command: x, restart: allways}", "field::value", 4, 28, "did you mean `always`?"),
-            ("a: {agent: claud}", "agent::unknown", 4, 14, "did you mean `claude`?"),
-            ("a: {agent: zzz}", "agent::unknown", 4, 14, "built in are claude, codex"),
-            (
-                "a: {agent: claude, command: x}",
-                "session::conflict",
-                4,
-                22,
-                "exclude each other & wrap",
-            ),
-            (
-                "a: {agent: claude, prompt: x, prompt_file: y}",
-                "session::conflict",
-                4,
-                33,
-                "exclude",
-            ),
-            ("a: {agent: claude, prompt: ''}", "field::empty", 4, 31, "`prompt` is empty"),
-            ("a: {agent: claude, prompt: [x]}", "field::type", 4, 31, "must be text, not a list"),
-            ("a: {agent: claude, prompt_file: no.md}", "file::unreadable", 4, 35, "no such file"),
-            (
-                "a: {agent: claude, on_prompt_change: send}",
-                "field::value",
-                4,
-                40,
-                "`ignore`, `restart`",
-            ),
-            ("a: {agent: claude, mode: fast}", "field::value", 4, 28, "`plan`"),
-            ("a: {agent: codex, mode: edits}", "agent::mode", 4, 27, "codex has no mode `edits`"),
-            ("a: {agent: aider, prompt: hi}", "field::value", 4, 21, "aider takes no prompt"),
-            ("a: {command: x, prompt: hi}", "session::agent-only", 4, 19, "`prompt` is for agents"),
-            ("a: {agent: shell, mode: plan}", "session::agent-only", 4, 21, "`mode` is for agents"),
-            ("a: {command: x, resume: never}", "session::agent-only", 4, 19, "`resume`"),
-            ("a: {command: []}", "field::empty", 4, 16, "names no program"),
-            ("a: {command: {run: x}}", "field::type", 4, 17, "must be text, not a map"),
-            ("a: {command: x, env: {1A: x}}", "name::invalid", 4, 25, "variable"),
-            ("a: {command: x, env: {FLEET_X: x}}", "name::invalid", 4, 25, "fleetctl's own"),
-            ("a: {command: x, env: {A: [x]}}", "field::type", 4, 29, "must be text"),
-            ("a: {command: x, env: [A=b]}", "field::type", 4, 25, "must be a map, not a list"),
-            ("a: {command: x, repo: nope}", "repo::unknown", 4, 25, "unknown repository `nope`"),
-            ("a: {command: x, cwd: ../b}", "field::value", 4, 24, "leads out of the worktree"),
-            ("a: {command: x, cwd: /b}", "field::value", 4, 24, "leads out"),
-            ("a: {command: x, branch: a b}", "name::invalid", 4, 27, "no name of a branch"),
-            (
-                "a: {command: x, worktree: false, branch: b}",
-                "session::worktree-only",
-                4,
-                36,
-                "`branch` needs a worktree",
-            ),
-            (
-                "a: {command: x, worktree: false, setup: b}",
-                "session::worktree-only",
-                4,
-                36,
-                "`setup`",
-            ),
-            (
-                "a: {command: x, worktree: false, files: {copy: [b]}}",
-                "session::worktree-only",
-                4,
-                36,
-                "`files`",
-            ),
-            (
-                "a: {command: x, worktree: false, base: b}",
-                "session::worktree-only",
-                4,
-                36,
-                "`base`",
-            ),
-            ("a: {command: x, files: {copy: ['[']}}", "field::glob", 4, 35, "holds no glob"),
-            ("a: {command: x, files: {copy: [../x]}}", "field::glob", 4, 34, "leads out"),
-            (
-                "a: {command: x, files: {move: [x]}}",
-                "field::unknown",
-                4,
-                27,
-                "unknown field `move`",
-            ),
-            (
-                "a: {command: x, setup: {timeout: 1m}}",
-                "field::missing",
-                4,
-                27,
-                "`setup.run` is missing",
-            ),
-            (
-                "a: {command: x, setup: {run: y, timeout: 1}}",
-                "field::duration",
-                4,
-                44,
-                "`setup.timeout`",
-            ),
-            (
-                "a: {command: x, teardown: {runn: y, run: z}}",
-                "field::unknown",
-                4,
-                30,
-                "did you mean `run`?",
-            ),
-            ("a: {command: x, state: paused}", "field::value", 4, 26, "`running`, `stopped`"),
-            ("a: {command: x, on_change: later}", "field::value", 4, 30, "`manual`"),
-            ("a: {command: x, protect: yes}", "field::type", 4, 28, "true or false, not text"),
-            ("a: {command: x, protect: 'true'}", "field::type", 4, 29, "true or false"),
-            ("a: {agent: claude, resume: always}", "field::value", 4, 30, "`required`"),
-            ("a: {command: x, labels: {'a=b': c}}", "name::invalid", 4, 29, "label"),
-            ("a: {command: x, labels: {a: }}", "field::empty", 4, 28, "`labels` has no value"),
-            ("a: {command: x, depends_on: b}", "field::type", 4, 31, "must be a list"),
-            (
-                "a: {command: x, depends_on: {b: idle}}",
-                "field::type",
-                4,
-                32,
-                "must be a list, not a map",
-            ),
-            ("a: {command: x, env_file: }", "field::empty", 4, 19, "`env_file` has no value"),
-        ],
+        r#"
+name::invalid 4:3 | `A` is no name of a session | A: {command: x}
+field::empty 4:3 | `sessions.a` has no value | a:
+field::missing 4:3 | neither `agent` nor `command` | a: {}
+field::unknown 4:7 | did you mean `agent`? | a: {agnt: x, command: x}
+field::unknown 4:19 | not have it yet | a: {command: x, until: merged}
+field::unknown 4:19 | not have it yet | a: {command: x, stop_after: {}}
+field::unknown 4:19 | not have it yet | a: {command: x, ready: {}}
+field::type 4:29 | must be text, not a map | a: {command: x, restart: {policy: always}}
+field::value 4:28 | did you mean `always`? | a: {command: x, restart: allways}
+agent::unknown 4:14 | did you mean `claude`? | a: {agent: claud}
+agent::unknown 4:14 | built in are claude, codex | a: {agent: zzz}
+session::conflict 4:22 | exclude each other & wrap | a: {agent: claude, command: x}
+session::conflict 4:33 | exclude | a: {agent: claude, prompt: x, prompt_file: y}
+field::empty 4:31 | `prompt` is empty | a: {agent: claude, prompt: ''}
+field::type 4:31 | must be text, not a list | a: {agent: claude, prompt: [x]}
+file::unreadable 4:35 | no such file | a: {agent: claude, prompt_file: no.md}
+field::value 4:40 | `ignore`, `restart` | a: {agent: claude, on_prompt_change: send}
+field::value 4:28 | `plan` | a: {agent: claude, mode: fast}
+agent::mode 4:27 | codex has no mode `edits` | a: {agent: codex, mode: edits}
+field::value 4:21 | aider takes no prompt | a: {agent: aider, prompt: hi}
+session::agent-only 4:19 | `prompt` is for agents | a: {command: x, prompt: hi}
+session::agent-only 4:21 | `mode` is for agents | a: {agent: shell, mode: plan}
+session::agent-only 4:19 | `resume` | a: {command: x, resume: never}
+field::empty 4:16 | names no program | a: {command: []}
+field::type 4:17 | must be text, not a map | a: {command: {run: x}}
+name::invalid 4:25 | variable | a: {command: x, env: {1A: x}}
+name::invalid 4:25 | fleetctl's own | a: {command: x, env: {FLEET_X: x}}
+field::type 4:29 | must be text | a: {command: x, env: {A: [x]}}
+field::type 4:25 | must be a map, not a list | a: {command: x, env: [A=b]}
+repo::unknown 4:25 | unknown repository `nope` | a: {command: x, repo: nope}
+field::value 4:24 | leads out of the worktree | a: {command: x, cwd: ../b}
+field::value 4:24 | leads out | a: {command: x, cwd: /b}
+name::invalid 4:27 | no name of a branch | a: {command: x, branch: a b}
+session::worktree-only 4:36 | `branch` needs a worktree | a: {command: x, worktree: false, branch: b}
+session::worktree-only 4:36 | `setup` | a: {command: x, worktree: false, setup: b}
+session::worktree-only 4:36 | `files` | a: {command: x, worktree: false, files: {copy: [b]}}
+session::worktree-only 4:36 | `base` | a: {command: x, worktree: false, base: b}
+field::glob 4:35 | holds no glob | a: {command: x, files: {copy: ['[']}}
+field::glob 4:34 | leads out | a: {command: x, files: {copy: [../x]}}
+field::unknown 4:27 | unknown field `move` | a: {command: x, files: {move: [x]}}
+field::missing 4:27 | `setup.run` is missing | a: {command: x, setup: {timeout: 1m}}
+field::duration 4:44 | `setup.timeout` | a: {command: x, setup: {run: y, timeout: 1}}
+field::unknown 4:30 | did you mean `run`? | a: {command: x, teardown: {runn: y, run: z}}
+field::value 4:26 | `running`, `stopped` | a: {command: x, state: paused}
+field::value 4:30 | `manual` | a: {command: x, on_change: later}
+field::type 4:28 | true or false, not text | a: {command: x, protect: yes}
+field::type 4:29 | true or false | a: {command: x, protect: 'true'}
+field::value 4:30 | `required` | a: {agent: claude, resume: always}
+name::invalid 4:29 | label | a: {command: x, labels: {'a=b': c}}
+field::empty 4:28 | `labels` has no value | a: {command: x, labels: {a: }}
+field::type 4:31 | must be a list | a: {command: x, depends_on: b}
+field::type 4:32 | must be a list, not a map | a: {command: x, depends_on: {b: idle}}
+field::empty 4:19 | `env_file` has no value | a: {command: x, env_file: }
+"#,
         fleet_of,
     );
 }
@@ -285,56 +153,20 @@ fn session_fields_are_checked() {
 #[test]
 fn variables_are_checked_at_their_place() {
     check(
-        &[
-            (
-                "a: {command: 'echo ${sesion}'}",
-                "variable::unknown",
-                4,
-                22,
-                "did you mean `session`?",
-            ),
-            ("a: {command: 'echo ${port.web}'}", "variable::unknown", 4, 22, "${port.web}"),
-            ("a:\n  command: |\n    one\n    echo ${foo}", "variable::unknown", 7, 12, "capitals"),
-            (
-                "a: {command: x, branch: 'b-${worktree}'}",
-                "variable::not-here",
-                4,
-                30,
-                "not known here yet",
-            ),
-            (
-                "a: {command: 'x ${env.HOME}'}",
-                "variable::not-here",
-                4,
-                19,
-                "only in values of `env`",
-            ),
-            ("a: {command: 'x ${each}'}", "variable::not-here", 4, 19, "needs `each`"),
-            ("a-${each}: {command: x}", "variable::not-here", 4, 5, "needs `each`"),
-            ("a: {command: 'x ${sessions.b.branch}'}", "session::unknown", 4, 19, "no session `b`"),
-            (
-                "a: {command: 'x ${sessions.a.port.web}'}",
-                "variable::unknown",
-                4,
-                19,
-                "sessions.a.port.web",
-            ),
-            (
-                "a: {command: '${sessions.b.branch}'}\nb: {command: x, branch: none}",
-                "variable::not-here",
-                4,
-                17,
-                "no branch",
-            ),
-            (
-                "${each.id}: {command: x, each: [{id: a}, {name: b}]}",
-                "variable::unknown",
-                4,
-                3,
-                "each.id",
-            ),
-            ("a-${each}: {command: x, each: [{id: a}]}", "variable::not-here", 4, 5, "each.KEY"),
-        ],
+        r#"
+variable::unknown 4:22 | did you mean `session`? | a: {command: 'echo ${sesion}'}
+variable::unknown 4:22 | ${port.web} | a: {command: 'echo ${port.web}'}
+variable::unknown 7:12 | capitals | a:⏎  command: |⏎    one⏎    echo ${foo}
+variable::not-here 4:30 | not known here yet | a: {command: x, branch: 'b-${worktree}'}
+variable::not-here 4:19 | only in values of `env` | a: {command: 'x ${env.HOME}'}
+variable::not-here 4:19 | needs `each` | a: {command: 'x ${each}'}
+variable::not-here 4:5 | needs `each` | a-${each}: {command: x}
+session::unknown 4:19 | no session `b` | a: {command: 'x ${sessions.b.branch}'}
+variable::unknown 4:19 | sessions.a.port.web | a: {command: 'x ${sessions.a.port.web}'}
+variable::not-here 4:17 | no branch | a: {command: '${sessions.b.branch}'}⏎b: {command: x, branch: none}
+variable::unknown 4:3 | each.id | ${each.id}: {command: x, each: [{id: a}, {name: b}]}
+variable::not-here 4:5 | each.KEY | a-${each}: {command: x, each: [{id: a}]}
+"#,
         fleet_of,
     );
 }
@@ -342,65 +174,17 @@ fn variables_are_checked_at_their_place() {
 #[test]
 fn each_is_checked() {
     check(
-        &[
-            ("a: {command: x, each: [b]}", "name::invalid", 4, 3, "a-${each.slug}"),
-            (
-                "a-${each.slug}: {command: x, each: b}",
-                "field::type",
-                4,
-                38,
-                "a list or a map, not text",
-            ),
-            (
-                "a-${each.slug}: {command: x, each: {line: b}}",
-                "field::value",
-                4,
-                39,
-                "`lines` or `files`",
-            ),
-            (
-                "a-${each.slug}: {command: x, each: {lines: no.txt}}",
-                "file::unreadable",
-                4,
-                46,
-                "/m/no.txt & no such file",
-            ),
-            (
-                "a-${each.slug}: {command: x, each: {files: '/x/*'}}",
-                "field::glob",
-                4,
-                47,
-                "leads out",
-            ),
-            (
-                "a-${each.slug}: {command: x, each: [b c, b-c]}",
-                "each::same-slug",
-                4,
-                39,
-                "`b c` and `b-c` & `b-c`",
-            ),
-            (
-                "a-${each.slug}: {command: x, each: ['!']}",
-                "name::invalid",
-                4,
-                40,
-                "no letter or digit",
-            ),
-            (
-                "a-${each.k}: {command: x, each: [{k: b, n: 1}, {n: 2, k: b}]}",
-                "session::same-name",
-                4,
-                3,
-                "`a-b`",
-            ),
-            (
-                "a-${each}: {command: x, each: [b]}\na-b: {command: y}",
-                "session::same-name",
-                5,
-                3,
-                "`a-b`",
-            ),
-        ],
+        r#"
+name::invalid 4:3 | a-${each.slug} | a: {command: x, each: [b]}
+field::type 4:38 | a list or a map, not text | a-${each.slug}: {command: x, each: b}
+field::value 4:39 | `lines` or `files` | a-${each.slug}: {command: x, each: {line: b}}
+file::unreadable 4:46 | /m/no.txt & no such file | a-${each.slug}: {command: x, each: {lines: no.txt}}
+field::glob 4:47 | leads out | a-${each.slug}: {command: x, each: {files: '/x/*'}}
+each::same-slug 4:39 | `b c` and `b-c` & `b-c` | a-${each.slug}: {command: x, each: [b c, b-c]}
+name::invalid 4:40 | no letter or digit | a-${each.slug}: {command: x, each: ['!']}
+session::same-name 4:3 | `a-b` | a-${each.k}: {command: x, each: [{k: b, n: 1}, {n: 2, k: b}]}
+session::same-name 5:3 | `a-b` | a-${each}: {command: x, each: [b]}⏎a-b: {command: y}
+"#,
         fleet_of,
     );
 }
@@ -410,76 +194,22 @@ fn sessions_are_checked_against_each_other() {
     let a = "a: {command: x}\n";
     let with_a = |text: &str| fleet_of(&format!("{a}{text}"));
     check(
-        &[
-            ("b: {command: x, depends_on: [c]}", "session::unknown", 5, 32, "no session `c`"),
-            ("bc: {command: x, depends_on: [b]}", "session::unknown", 5, 33, "did you mean `bc`?"),
-            (
-                "b: {command: x, depends_on: [b]}",
-                "session::dependency-cycle",
-                5,
-                32,
-                "`b` depends on itself",
-            ),
-            (
-                "b: {command: x, depends_on: [c]}\nc: {command: x, depends_on: [b]}",
-                "session::dependency-cycle",
-                5,
-                32,
-                "b → c → b",
-            ),
-            (
-                "b: {command: x, depends_on: [c]}\nc: {command: x, worktree: b}",
-                "session::dependency-cycle",
-                5,
-                32,
-                "b → c → b & owner",
-            ),
-            ("b: {command: x, worktree: c}", "session::unknown", 5, 29, "no session `c`"),
-            ("b: {command: x, worktree: A/b}", "field::value", 5, 29, "the name of a session"),
-            (
-                "b: {command: x, worktree: a}\nc: {command: x, worktree: b}",
-                "session::shared-worktree",
-                6,
-                29,
-                "worktree: a",
-            ),
-            (
-                "b: {command: x, worktree: false}\nc: {command: x, worktree: b}",
-                "session::shared-worktree",
-                6,
-                29,
-                "no worktree to share",
-            ),
-            ("b: {agent: claude, worktree: a}", "session::shared-worktree", 5, 32, "mode: plan"),
-            (
-                "b: {agent: claude, mode: auto, worktree: a}",
-                "session::shared-worktree",
-                5,
-                44,
-                "mode: plan",
-            ),
-            (
-                "b: {command: x, worktree: a, branch: y}",
-                "session::worktree-only",
-                5,
-                32,
-                "belongs to the session",
-            ),
-            (
-                "b: {agent: claude, worktree: false}\nc: {agent: codex, worktree: false}",
-                "session::two-writers",
-                6,
-                31,
-                "`b` and `c`",
-            ),
-            (
-                "b: {command: x, branch: shop/a}",
-                "session::same-branch",
-                5,
-                27,
-                "`a` and `b` & worktree: NAME",
-            ),
-        ],
+        r#"
+session::unknown 5:32 | no session `c` | b: {command: x, depends_on: [c]}
+session::unknown 5:33 | did you mean `bc`? | bc: {command: x, depends_on: [b]}
+session::dependency-cycle 5:32 | `b` depends on itself | b: {command: x, depends_on: [b]}
+session::dependency-cycle 5:32 | b → c → b | b: {command: x, depends_on: [c]}⏎c: {command: x, depends_on: [b]}
+session::dependency-cycle 5:32 | b → c → b & owner | b: {command: x, depends_on: [c]}⏎c: {command: x, worktree: b}
+session::unknown 5:29 | no session `c` | b: {command: x, worktree: c}
+field::value 5:29 | the name of a session | b: {command: x, worktree: A/b}
+session::shared-worktree 6:29 | worktree: a | b: {command: x, worktree: a}⏎c: {command: x, worktree: b}
+session::shared-worktree 6:29 | no worktree to share | b: {command: x, worktree: false}⏎c: {command: x, worktree: b}
+session::shared-worktree 5:32 | mode: plan | b: {agent: claude, worktree: a}
+session::shared-worktree 5:44 | mode: plan | b: {agent: claude, mode: auto, worktree: a}
+session::worktree-only 5:32 | belongs to the session | b: {command: x, worktree: a, branch: y}
+session::two-writers 6:31 | `b` and `c` | b: {agent: claude, worktree: false}⏎c: {agent: codex, worktree: false}
+session::same-branch 5:27 | `a` and `b` & worktree: NAME | b: {command: x, branch: shop/a}
+"#,
         with_a,
     );
 }
@@ -496,57 +226,21 @@ fn agents_that_only_plan_may_share_and_crowd() {
 #[test]
 fn renames_and_removals_do_not_contradict_the_file() {
     check(
-        &[
-            ("moved: [{from: x, to: c}]", "session::unknown", 4, 23, "no session `c`"),
-            (
-                "moved: [{from: a, to: b}]",
-                "moved::contradiction",
-                4,
-                16,
-                "`a` is moved away and still a session",
-            ),
-            ("moved: [{from: a, to: a}]", "moved::contradiction", 4, 23, "to itself"),
-            (
-                "moved: [{from: x, to: a}, {from: x, to: b}]",
-                "moved::contradiction",
-                4,
-                34,
-                "moved twice",
-            ),
-            (
-                "moved: [{from: x, to: a}, {from: y, to: a}]",
-                "moved::contradiction",
-                4,
-                41,
-                "two sessions are moved to `a`",
-            ),
-            ("moved: [{from: x}]", "field::missing", 4, 10, "`moved[].to` is missing"),
-            ("moved: {x: a}", "field::type", 4, 9, "must be a list, not a map"),
-            ("moved: [{from: x, to: a, too: b}]", "field::unknown", 4, 26, "unknown field `too`"),
-            ("moved: [{from: X, to: a}]", "name::invalid", 4, 16, "a-z"),
-            (
-                "removed: [{session: a}]",
-                "moved::contradiction",
-                4,
-                21,
-                "`a` is removed and still a session",
-            ),
-            (
-                "removed: [{session: x}, {session: x}]",
-                "moved::contradiction",
-                4,
-                35,
-                "removed twice",
-            ),
-            (
-                "moved: [{from: x, to: a}]\nremoved: [{session: x}]",
-                "moved::contradiction",
-                5,
-                21,
-                "both moved and removed",
-            ),
-            ("removed: [{session: x, keep: sure}]", "field::type", 4, 30, "true or false"),
-        ],
+        r#"
+session::unknown 4:23 | no session `c` | moved: [{from: x, to: c}]
+moved::contradiction 4:16 | `a` is moved away and still a session | moved: [{from: a, to: b}]
+moved::contradiction 4:23 | to itself | moved: [{from: a, to: a}]
+moved::contradiction 4:34 | moved twice | moved: [{from: x, to: a}, {from: x, to: b}]
+moved::contradiction 4:41 | two sessions are moved to `a` | moved: [{from: x, to: a}, {from: y, to: a}]
+field::missing 4:10 | `moved[].to` is missing | moved: [{from: x}]
+field::type 4:9 | must be a list, not a map | moved: {x: a}
+field::unknown 4:26 | unknown field `too` | moved: [{from: x, to: a, too: b}]
+name::invalid 4:16 | a-z | moved: [{from: X, to: a}]
+moved::contradiction 4:21 | `a` is removed and still a session | removed: [{session: a}]
+moved::contradiction 4:35 | removed twice | removed: [{session: x}, {session: x}]
+moved::contradiction 5:21 | both moved and removed | moved: [{from: x, to: a}]⏎removed: [{session: x}]
+field::type 4:30 | true or false | removed: [{session: x, keep: sure}]
+"#,
         top,
     );
     let swap =
