@@ -3,7 +3,9 @@
 //! is complete, its `post-checkout` hook included.
 
 use super::empty::{copy_tree, drop_entry};
-use super::entry::{DESCRIPTION, Entry, entry_of, forward_link, is_there, move_to, same_place};
+use super::entry::{
+    DESCRIPTION, Entry, entry_of, forward_link, is_there, move_to, put_unsynced, same_place,
+};
 use super::ground::is_empty_directory;
 use super::inspect::Place;
 use super::{Git, GitError, file, output, refused, run, said};
@@ -153,7 +155,8 @@ impl Git {
             self.track(place, branch)?;
         }
         let head = self.head_of(&add.worktree.path)?;
-        entry.replace(DESCRIPTION, add.json.as_bytes())?;
+        // git syncs none of the worktree's files either, and to sync one would wait for all of them.
+        put_unsynced(&entry.admin.join(DESCRIPTION), add.json.as_bytes())?;
         Ok(head)
     }
 

@@ -27,16 +27,9 @@ pub(super) struct Entry {
 impl Entry {
     /// Reads the entry in this directory.
     pub(super) fn read(admin: &Path) -> Result<Self, GitError> {
-        let lock = match read_if_there(&admin.join("locked"))? {
-            None => Lock::No,
-            Some(reason) => parse_lock(&String::from_utf8_lossy(&reason)),
-        };
+        let lock = read_lock(admin)?;
         let path = read_if_there(&admin.join("gitdir"))?.and_then(|text| back_link(admin, &text));
         Ok(Self { admin: admin.to_owned(), path, lock })
-    }
-
-    pub(super) fn is_of(&self, uid: Uid) -> bool {
-        matches!(self.lock, Lock::Fleet { uid: owner, .. } if owner == uid)
     }
 
     /// Where HEAD points, as far as files tell (a reftable repository keeps it elsewhere).
@@ -52,7 +45,7 @@ impl Entry {
     }
 
     pub(super) fn is_described(&self) -> bool {
-        self.admin.join(DESCRIPTION).is_file()
+        std::fs::metadata(self.admin.join(DESCRIPTION)).is_ok_and(|found| found.len() > 0)
     }
 
     /// Writes one of the entry's files, so that it has either its old or its new contents.
@@ -80,6 +73,21 @@ impl Entry {
 
 /// All entries of a repository, by id.
 pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
+    admins(common)?.iter().map(|admin| Entry::read(admin)).collect()
+}
+
+/// The entry whose lock names the incarnation.
+pub(super) fn entry_of(common: &Path, uid: Uid) -> Result<Option<Entry>, GitError> {
+    for admin in admins(common)? {
+        let lock = read_lock(&admin)?;
+        if matches!(lock, Lock::Fleet { uid: owner, .. } if owner == uid) {
+            return Entry::read(&admin).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn admins(common: &Path) -> Result<Vec<PathBuf>, GitError> {
     let directory = common.join("worktrees");
     let listing = match std::fs::read_dir(&directory) {
         Ok(listing) => listing,
@@ -88,15 +96,20 @@ pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
     };
     let mut admins = Vec::new();
     for item in listing {
-        admins.push(item.map_err(file("read", &directory))?.path());
+        let item = item.map_err(file("read", &directory))?;
+        if item.file_type().map_err(file("stat", &directory))?.is_dir() {
+            admins.push(item.path());
+        }
     }
     admins.sort();
-    admins.iter().filter(|admin| admin.is_dir()).map(|admin| Entry::read(admin)).collect()
+    Ok(admins)
 }
 
-/// The entry whose lock names the incarnation.
-pub(super) fn entry_of(common: &Path, uid: Uid) -> Result<Option<Entry>, GitError> {
-    Ok(entries(common)?.into_iter().find(|entry| entry.is_of(uid)))
+fn read_lock(admin: &Path) -> Result<Lock, GitError> {
+    Ok(match read_if_there(&admin.join("locked"))? {
+        None => Lock::No,
+        Some(reason) => parse_lock(&String::from_utf8_lossy(&reason)),
+    })
 }
 
 /// The entry that a worktree's `.git` file names; `None` when there is no such file.
@@ -197,12 +210,25 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
 
 /// Replaces a file by rename, synced, so that it has either its old or its new contents.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> Result<(), GitError> {
+    put(path, contents, std::fs::File::sync_all)
+}
+
+/// Writes a file anew by rename. A crash of the machine may leave it empty, a kill may not.
+pub(super) fn put_unsynced(path: &Path, contents: &[u8]) -> Result<(), GitError> {
+    put(path, contents, |_| Ok(()))
+}
+
+fn put(
+    path: &Path,
+    contents: &[u8],
+    sync: fn(&std::fs::File) -> std::io::Result<()>,
+) -> Result<(), GitError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".fleetctl-new");
     let new = PathBuf::from(name);
     let written = std::fs::File::create(&new).and_then(|mut opened| {
         opened.write_all(contents)?;
-        opened.sync_all()
+        sync(&opened)
     });
     written.map_err(file("write", &new))?;
     std::fs::rename(&new, path).map_err(file("rename", path))

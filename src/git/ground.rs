@@ -2,7 +2,7 @@
 //! become commits; changes nothing. Invariant: a name that cannot be resolved is told apart from a repository
 //! that cannot be read.
 
-use super::entry::{entries, is_there, same_place};
+use super::entry::{entries, is_there, resolved};
 use super::inspect::{Place, blind};
 use super::{Git, GitError, line, refused, run};
 use crate::snapshot::{BranchSource, Commit, Ground, GroundAt, Head, Lock, Observed, Repository};
@@ -35,9 +35,11 @@ impl Git {
 
     /// Whether something stands at a path that is no worktree of a fleet.
     fn is_taken(&self, place: &Place, path: &Path) -> Result<bool, GitError> {
-        let listed = entries(&place.common)?
-            .into_iter()
-            .find(|entry| entry.path.as_deref().is_some_and(|listed| same_place(listed, path)));
+        // git lists where a worktree really is.
+        let real = resolved(path);
+        let listed = entries(&place.common)?.into_iter().find(|entry| {
+            entry.path.as_deref().is_some_and(|listed| listed == real || listed == path)
+        });
         match listed {
             Some(entry) => Ok(!matches!(entry.lock, Lock::Fleet { .. })),
             None => Ok(is_there(path)? && !is_empty_directory(path)),

@@ -107,6 +107,10 @@ impl Git {
         for name in HOLDS_A_BRANCH {
             move_if_there(&aside(&entry, name), &entry.admin.join(name))?;
         }
+        let emptied = aside(&entry, "");
+        if is_empty_directory(&emptied) {
+            std::fs::remove_dir(&emptied).map_err(file("remove", &emptied))?;
+        }
         let attached = match branch {
             Some(branch) => self.attach_if_same(&place, &entry, path, branch)?,
             None => false,
