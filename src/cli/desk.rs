@@ -59,6 +59,9 @@ impl Desk {
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
         let store = Store::open_to_read(paths.directory())?;
+        if let Some(store) = &store {
+            store.refuse_other_machine(&context.machine)?;
+        }
         let (records, applied_from, recorded_socket) = match &store {
             Some(store) => (store.records()?, store.manifest()?, store.socket()?),
             None => (Records::default(), None, None),

@@ -3,7 +3,7 @@
 
 use super::PassError;
 use super::execute::{Executor, failed};
-use super::launching::{Launching, Places};
+use super::launching::{Launching, Made, Places};
 use super::start::{Starting, description, runtime_at};
 use super::{StepResult, Verb};
 use crate::agent::command::CommandError;
@@ -66,16 +66,25 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 
     pub(super) fn write_launches(&mut self, batch: &mut [Starting]) {
+        let mut acts = Vec::with_capacity(batch.len());
         for starting in batch.iter_mut().filter(|starting| starting.failed.is_none()) {
-            let written = match self.launch_of(starting) {
-                Ok(act) => self.act(act).map_err(|error| failed(&error)),
-                Err(error) => Err(StepResult::Failed(error.to_string())),
-            };
-            starting.failed = written.err();
+            match self.launch_of(starting) {
+                Ok(made) => {
+                    starting.prompt_left_out = made.prompt_left_out;
+                    let launch = Box::new(made.launch);
+                    acts.push(Act::WriteLaunch { launch, setup_again: starting.setup });
+                }
+                Err(error) => starting.failed = Some(StepResult::Failed(error.to_string())),
+            }
+        }
+        let mut results = self.perform(&acts).into_iter();
+        for starting in batch.iter_mut().filter(|starting| starting.failed.is_none()) {
+            let written = results.next().unwrap_or(Err(ActError::NotAttempted));
+            starting.failed = written.err().map(|error| failed(&error));
         }
     }
 
-    fn launch_of(&self, starting: &Starting) -> Result<Act, CommandError> {
+    fn launch_of(&self, starting: &Starting) -> Result<Made, CommandError> {
         let session = &self.site.fleet.sessions[&starting.record.name];
         let launching = Launching {
             fleet: self.site.fleet,
@@ -84,9 +93,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             session,
             record: &starting.record,
         };
-        let places = self.places(starting);
-        let launch = launching.file(starting.record.run, &starting.mode, &places)?;
-        Ok(Act::WriteLaunch { launch: Box::new(launch), setup_again: starting.setup })
+        launching.file(starting.record.run, &starting.mode, &self.places(starting))
     }
 
     fn places(&self, starting: &Starting) -> Places {

@@ -35,11 +35,21 @@ pub struct Places {
     pub admin: Option<PathBuf>,
 }
 
+/// A launch file, and what it leaves out.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The file.
+    pub launch: Launch,
+    /// There is a prompt, and the agent takes none at its start.
+    pub prompt_left_out: bool,
+}
+
 /// A program with what its profile adds.
 struct Words {
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     unset: Vec<String>,
+    prompt_left_out: bool,
 }
 
 impl Launching<'_> {
@@ -47,19 +57,14 @@ impl Launching<'_> {
     ///
     /// # Errors
     /// [`CommandError`], when the agent's profile cannot say what is asked of it.
-    pub fn file(
-        &self,
-        run: Run,
-        mode: &LaunchMode,
-        places: &Places,
-    ) -> Result<Launch, CommandError> {
+    pub fn file(&self, run: Run, mode: &LaunchMode, places: &Places) -> Result<Made, CommandError> {
         let worktree = self.record.place.directory().clone();
         let directory = worktree.join(&self.session.cwd);
         let program = self.program(mode, &directory)?;
         let mut env = program.env;
         env.extend(self.session.env.iter().map(|(name, text)| (name.clone(), self.late(text))));
         let wrap = self.session.wrap.iter().map(|word| self.late(word));
-        Ok(Launch {
+        let launch = Launch {
             uid: self.record.uid,
             run,
             fleet: self.fleet.name.clone(),
@@ -75,11 +80,14 @@ impl Launching<'_> {
             setup: self.setup(),
             state: self.state(),
             report: self.house.paths.failure(self.record.uid),
-        })
+        };
+        Ok(Made { launch, prompt_left_out: program.prompt_left_out })
     }
 
     fn program(&self, mode: &LaunchMode, directory: &Path) -> Result<Words, CommandError> {
-        let plain = |argv| Ok(Words { argv, env: BTreeMap::new(), unset: Vec::new() });
+        let plain = |argv| {
+            Ok(Words { argv, env: BTreeMap::new(), unset: Vec::new(), prompt_left_out: false })
+        };
         match &self.session.program {
             Program::Shell => plain(vec![self.house.shell.to_string_lossy().into_owned()]),
             Program::ShellCommand(text) => plain(vec!["sh".into(), "-c".into(), self.late(text)]),
@@ -103,7 +111,13 @@ impl Launching<'_> {
                         resume: matches!(mode, LaunchMode::Resume(_)),
                     },
                 )?;
-                Ok(Words { argv: made.args, env: made.env, unset: profile.unset.clone() })
+                let fresh = !matches!(mode, LaunchMode::Resume(_));
+                Ok(Words {
+                    argv: made.args,
+                    env: made.env,
+                    unset: profile.unset.clone(),
+                    prompt_left_out: fresh && prompt.is_some() && !made.prompted,
+                })
             }
         }
     }

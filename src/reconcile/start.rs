@@ -37,6 +37,8 @@ pub(super) struct Starting {
     pub(super) over: Option<PaneId>,
     pub(super) admin: Option<PathBuf>,
     pub(super) failed: Option<StepResult>,
+    /// There is a prompt, and the agent takes none at its start.
+    pub(super) prompt_left_out: bool,
 }
 
 /// What a restart needs of its plan.
@@ -207,6 +209,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             over: None,
             admin: None,
             failed: None,
+            prompt_left_out: false,
         }
     }
 
@@ -358,10 +361,12 @@ pub(super) fn runtime_at(uid: Uid, runtime: &Runtime) -> RuntimeAt {
 }
 
 fn told(starting: &Starting) -> Vec<String> {
-    match &starting.mode {
-        LaunchMode::Fresh { lost: Some(id) } => {
-            vec![format!("its conversation {id} is gone; a new one began")]
-        }
-        LaunchMode::Fresh { lost: None } | LaunchMode::Resume(_) | LaunchMode::Plain => Vec::new(),
+    let mut told = Vec::new();
+    if let LaunchMode::Fresh { lost: Some(id) } = &starting.mode {
+        told.push(format!("its conversation {id} is gone; a new one began"));
     }
+    if starting.prompt_left_out {
+        told.push("this agent takes no prompt at its start: give it by hand".into());
+    }
+    told
 }
