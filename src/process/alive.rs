@@ -285,8 +285,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let command = head.split_once(" (")?.1.to_owned();
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    let session = fields.next()?.parse().ok()?;
+    let (group, session) = (fields.nth(1)?, fields.next()?);
+    // A process that is being reaped has left its group and session; the state was read before that.
+    let released = group == "-1" && session == "-1";
+    let state = if released { 'X' } else { state };
+    let id = |text: &str| if released { Some(0) } else { text.parse().ok() };
+    let (group, session) = (id(group)?, id(session)?);
     let foreground = fields.nth(1)?.parse().ok();
     let started = fields.nth(13)?.parse().ok()?;
     Some(Stat { command, state, group, session, foreground, started })
@@ -309,6 +313,12 @@ mod tests {
     fn a_process_without_a_terminal_has_no_foreground() {
         let text = "77 (x) S 1 70 60 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9\n";
         assert_eq!(parse_stat(text).unwrap().foreground, None);
+    }
+
+    #[test]
+    fn a_process_that_is_being_reaped_is_over() {
+        let text = "77 (x) Z 0 -1 -1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9\n";
+        assert!(parse_stat(text).unwrap().over());
     }
 
     #[test]
