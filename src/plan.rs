@@ -21,6 +21,8 @@ mod start;
 mod status;
 mod stray;
 
+pub use runtime::crashes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 /// The most starts within [`CRASH_WINDOW`] before a session is given up.
 const MOST_STARTS: u32 = 5;
 const CRASH_WINDOW: SignedDuration = SignedDuration::from_mins(30);
+/// A run that lasted so long begins the count anew.
+const LONG_RUN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What ended runs are judged by.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +80,7 @@ impl Judge<'_> {
             PaneState::Killed(signal) => (None, Some(signal)),
             PaneState::Alive | PaneState::Ending | PaneState::Lost => (None, None),
         };
-        let given_up = crashes(&self.record.crashes, self.snapshot.taken) + 1 >= MOST_STARTS;
+        let given_up = crashes(self.record, self.snapshot.taken) + 1 >= MOST_STARTS;
         match self.policy {
             Restart::Never => Over::Seen(EndKind::GivenUp),
             Restart::OnFailure | Restart::Always if given_up => Over::Seen(EndKind::GivenUp),
@@ -107,8 +109,13 @@ fn by_hand(state: PaneState) -> bool {
     matches!(state, PaneState::Exited(0 | 129 | 130 | 143) | PaneState::Killed(1 | 2 | 15))
 }
 
-/// How many crashes count still.
-pub(super) fn crashes(crashes: &Crashes, now: Timestamp) -> u32 {
-    let recent = crashes.last.is_some_and(|last| now.duration_since(last) < CRASH_WINDOW);
-    if recent { crashes.count } else { 0 }
+/// How many crashes count still: those of the last half hour, until a run has lasted.
+#[must_use]
+pub fn crashes(record: &Record, now: Timestamp) -> u32 {
+    let Crashes { count, run, last } = &record.crashes;
+    let recent = last.is_some_and(|last| now.duration_since(last) < CRASH_WINDOW);
+    let lasted = record.runtime.as_ref().is_some_and(|runtime| {
+        runtime.run > *run && now.duration_since(runtime.started) >= LONG_RUN
+    });
+    if recent && !lasted { *count } else { 0 }
 }

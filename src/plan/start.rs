@@ -83,7 +83,8 @@ impl<'a> Pass<'a> {
                 return Ok(plain(Place::Shared { owner: owner.clone(), repo, path }));
             }
             Worktree::Own { branch, base } => {
-                (branch.clone(), base.clone().or_else(|| session.repo.base.clone()))
+                let branch = branch.as_deref().map(|branch| self.free_branch(session, branch, old));
+                (branch, base.clone().or_else(|| session.repo.base.clone()))
             }
         };
         let path = self.free_path(session, repository, old);
@@ -173,6 +174,20 @@ impl<'a> Pass<'a> {
         let but = old.map(|old| old.uid);
         let taken = |name: &str| self.is_path_of_another(&under.join(name), but);
         under.join(numbered(session.name.as_str(), taken))
+    }
+
+    /// The branch of a new worktree. A default one that a renamed session of ours keeps gets a number.
+    fn free_branch(&self, session: &Session, branch: &str, old: Option<&Record>) -> String {
+        if session.applied.recreate.contains_key("branch") {
+            return branch.to_owned();
+        }
+        let others = || {
+            let all = self.records.sessions.values();
+            all.filter(|record| old.is_none_or(|old| old.uid != record.uid))
+                .filter(|record| record.name != session.name)
+                .filter(|record| record.place.repo() == &session.repo.path)
+        };
+        numbered(branch, |name| others().any(|record| record.place.branch() == Some(name)))
     }
 
     /// The worktree of a session that others share.

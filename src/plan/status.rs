@@ -85,10 +85,13 @@ impl Pass<'_> {
         {
             notes.push(Note::FreshConversation(id.clone()));
         }
-        if let Some(EndKind::Failed(failure)) = &decided.end {
+        let settles = matches!(&decided.verdict, Verdict::Do(step)
+            if matches!(step.kind, StepKind::Settle(_)));
+        // The step that records the failure says it as well.
+        if let (Some(EndKind::Failed(failure)), false) = (&decided.end, settles) {
             notes.push(Note::LaunchFailed(failure.message.clone()));
         }
-        let crashes = super::runtime::crashes(&record.crashes, self.snapshot.taken);
+        let crashes = super::runtime::crashes(record, self.snapshot.taken);
         if crashes > 0 {
             notes.push(Note::CrashedTimes(crashes));
         }

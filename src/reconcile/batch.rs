@@ -3,7 +3,7 @@
 
 use super::PassError;
 use super::execute::{Executor, failed};
-use super::launching::{Launching, Made, Places};
+use super::launching::{Launching, Made, Places, below};
 use super::start::{Starting, description, runtime_at};
 use super::{StepResult, Verb};
 use crate::agent::command::CommandError;
@@ -120,7 +120,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                 acts.push(Act::StartPane(StartPane {
                     tmux_name: starting.record.tmux_name.clone(),
                     over: starting.over.clone(),
-                    directory: starting.record.place.directory().join(cwd),
+                    directory: below(starting.record.place.directory(), cwd),
                     launch: self.site.house.paths.launch(starting.record.uid),
                     mark,
                 }));
@@ -132,6 +132,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                 Ok(Done::Started { server, pid, .. }) => {
                     let started = self.now();
                     let run = starting.record.run;
+                    if self.records.server.as_ref() != Some(&server) {
+                        self.queue(Change::Server(server.clone()));
+                    }
                     starting.record.runtime = Some(Runtime { run, pid, server, started });
                 }
                 Ok(_) => {}

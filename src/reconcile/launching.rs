@@ -59,7 +59,7 @@ impl Launching<'_> {
     /// [`CommandError`], when the agent's profile cannot say what is asked of it.
     pub fn file(&self, run: Run, mode: &LaunchMode, places: &Places) -> Result<Made, CommandError> {
         let worktree = self.record.place.directory().clone();
-        let directory = worktree.join(&self.session.cwd);
+        let directory = below(&worktree, &self.session.cwd);
         let program = self.program(mode, &directory)?;
         let mut env = program.env;
         env.extend(self.session.env.iter().map(|(name, text)| (name.clone(), self.late(text))));
@@ -180,4 +180,9 @@ impl Launching<'_> {
     fn record_of(&self, name: &str) -> Option<&Record> {
         self.records.sessions.values().find(|record| record.name.as_str() == name)
     }
+}
+
+/// A directory below another, without a `.` that the agent would see in its `PWD`.
+pub(super) fn below(directory: &Path, cwd: &Path) -> PathBuf {
+    directory.join(cwd).components().collect()
 }

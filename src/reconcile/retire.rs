@@ -15,6 +15,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What may follow when a session was taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Another start, which has to find the tmux session again: where the user's own panes keep it alive,
+    /// our dead pane stays in it.
+    Start,
+    /// Nothing.
+    Nothing,
+}
+
 /// Where a worktree goes when its session is decommissioned: beside it, so on the same file system.
 #[must_use]
 pub fn trash_path(worktree: &Path, record: &Record) -> PathBuf {
@@ -73,11 +83,14 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         &mut self,
         record: &Record,
         pane: Option<&PaneId>,
+        after: After,
     ) -> Result<Vec<String>, ActError> {
         let told = match pane {
             Some(pane) => {
                 let told = self.end_run(record, pane)?;
-                self.act(Act::RemovePane { pane: pane.clone(), uid: record.uid })?;
+                if after == After::Nothing || self.is_alone(pane) {
+                    self.act(Act::RemovePane { pane: pane.clone(), uid: record.uid })?;
+                }
                 told
             }
             None => Vec::new(),
@@ -86,6 +99,18 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.act(Act::EndSurvivors(runtime_at(record.uid, runtime)))?;
         }
         Ok(told)
+    }
+
+    /// Nothing of the user's runs beside a pane of ours, as far as that can be seen.
+    fn is_alone(&mut self, pane: &PaneId) -> bool {
+        let answers = self.site.world.answer(&BTreeSet::from([Question::Company(pane.clone())]));
+        match answers.company.get(pane) {
+            Some(Observed::Known(company)) => {
+                company.window.is_empty() && company.session.is_empty()
+            }
+            Some(Observed::Absent(_)) => true,
+            Some(Observed::Unknown(_)) | None => false,
+        }
     }
 
     pub(super) fn stop(
@@ -98,7 +123,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             return Ok(no_record());
         };
         let record = self.intend(&record, (IntentKind::Stop { reason }, reason))?;
-        let result = match self.take_down(&record, pane) {
+        let result = match self.take_down(&record, pane, After::Start) {
             Ok(told) => StepResult::Done(told),
             Err(error) => failed(&error),
         };
@@ -120,7 +145,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 
     fn retire(&mut self, record: &Record, retirement: &Retirement) -> Ended {
-        let told = match self.take_down(record, retirement.pane.as_ref()) {
+        let told = match self.take_down(record, retirement.pane.as_ref(), After::Nothing) {
             Ok(told) => told,
             Err(error) => return Ok(failed(&error)),
         };
@@ -300,7 +325,11 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         };
         let run = record.runtime.as_ref().map_or(record.run, |runtime| runtime.run);
         let end = End { run, kind: kind.clone(), at: self.now() };
-        let record = Record { end: Some(end), ..self.taken_over(record) };
+        let crashes = match kind {
+            EndKind::GivenUp => self.one_more_crash(&record),
+            _ => record.crashes.clone(),
+        };
+        let record = Record { end: Some(end), crashes, ..self.taken_over(record) };
         self.queue(Change::Put(Box::new(record)));
         Ok(StepResult::Done(Vec::new()))
     }

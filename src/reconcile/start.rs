@@ -7,7 +7,7 @@ use super::{PassError, StepResult, Verb};
 use crate::agent::command::new_conversation;
 use crate::manifest::fleet::{Program, Session};
 use crate::name::{Name, Uid};
-use crate::plan::{Creation, Entry, LaunchMode, Plan, StepKind};
+use crate::plan::{Creation, Entry, LaunchMode, Plan, StepKind, StepReason, crashes};
 use crate::record::{Conversation, Crashes, Place, Record, Runtime, StopReason};
 use crate::snapshot::{BranchSource, PaneId, RuntimeAt, Snapshot};
 use crate::store::Change;
@@ -137,11 +137,14 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         let starting = match (&step.kind, session) {
             (StepKind::Create(creation), Some(session)) => Some(self.creating(&session, creation)),
             (StepKind::Start { launch, over, setup, rebuild }, Some(_)) => {
-                entry.uid.and_then(|uid| self.record(uid)).map(|record| Starting {
-                    rebuild: *rebuild,
-                    setup: *setup || *rebuild,
-                    over: over.clone(),
-                    ..self.again(record, launch.clone())
+                entry.uid.and_then(|uid| self.record(uid)).map(|record| {
+                    let record = Record { crashes: self.counted(&record, &step.reason), ..record };
+                    Starting {
+                        rebuild: *rebuild,
+                        setup: *setup || *rebuild,
+                        over: over.clone(),
+                        ..self.again(record, launch.clone())
+                    }
                 })
             }
             _ => None,
@@ -151,6 +154,20 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.ended(&entry.name, verb, (begun, result));
         }
         Some(Starting { name: entry.name.clone(), verb, begun, ..starting? })
+    }
+
+    /// The crashes with the one that a start follows; a human who starts it begins anew.
+    fn counted(&self, record: &Record, reason: &StepReason) -> Crashes {
+        match reason {
+            StepReason::Crashed { .. } => self.one_more_crash(record),
+            StepReason::Asked => Crashes::default(),
+            _ => record.crashes.clone(),
+        }
+    }
+
+    pub(super) fn one_more_crash(&self, record: &Record) -> Crashes {
+        let now = self.now();
+        Crashes { count: crashes(record, now) + 1, run: record.run, last: Some(now) }
     }
 
     /// A new incarnation.
