@@ -1,5 +1,11 @@
 //! The one integration binary: the house's own rules, then the real tmux and git in sandboxes.
 
+mod apply_again;
+mod apply_change;
+mod apply_company;
+mod apply_ends;
+mod apply_names;
+mod apply_setup;
 mod decision_table;
 mod examples;
 mod fleets;
@@ -17,6 +23,7 @@ mod manifest_shown;
 mod manifest_values;
 mod repo;
 mod sandbox;
+mod stage;
 mod tmux_act;
 mod tmux_look;
 mod tmux_start;
