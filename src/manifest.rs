@@ -32,7 +32,7 @@ use files::{FileError, Files};
 use fleet::Fleet;
 use ground::Ground;
 use problem::{Code, Problem, Problems};
-use raw::Node;
+use raw::{Care, Node};
 use read::Reader;
 use source::{At, MAX_BYTES, Source};
 use std::path::{Path, PathBuf};
@@ -59,22 +59,21 @@ pub fn load(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
     let (sources, problems) = read_sources(input, files, &mut ground);
     let mut reader = Reader::new(&sources);
     let mut masks = Vec::new();
-    let fleet = match problems.is_empty() {
-        false => {
-            problems.into_iter().for_each(|problem| reader.problem(problem));
-            None
-        }
-        true => resolve(&sources, &mut reader, &mut ground, &mut masks),
-    };
-    let out = std::mem::take(&mut reader.out);
-    match fleet.filter(|_| out.is_empty()) {
-        Some(mut fleet) => {
+    if problems.is_empty() {
+        let fleet = resolve(&mut reader, &mut ground, Care::Texts, &mut masks);
+        if let Some(mut fleet) = fleet.filter(|_| reader.out.is_empty()) {
             fleet.sources = sources.iter().map(|source| source.path.clone()).collect();
             fleet.digest = ground.finish();
-            Ok(fleet)
+            return Ok(fleet);
         }
-        None => Err(out.finish(sources, masks)),
+        // Places cost a second walk of the text: only who has problems pays for it.
+        reader = Reader::new(&sources);
+        masks.clear();
+        resolve(&mut reader, &mut ground, Care::Places, &mut masks);
     }
+    problems.into_iter().for_each(|problem| reader.problem(problem));
+    let out = std::mem::take(&mut reader.out);
+    Err(out.finish(sources, masks))
 }
 
 /// The overlay's path: `fleet.local.yaml` for `fleet.yaml`.
@@ -119,15 +118,16 @@ fn unreadable(path: &Path, error: &FileError) -> Problem {
     Problem::new(Code::FileUnreadable, format!("no manifest at {}: {why}", path.display()))
 }
 
-fn resolve<'a>(
-    sources: &'a [Source],
-    reader: &mut Reader<'a>,
+fn resolve(
+    reader: &mut Reader,
     ground: &mut Ground,
+    care: Care,
     masks: &mut Vec<At>,
 ) -> Option<Fleet> {
+    let sources = reader.sources;
     let mut trees: Vec<Node> = Vec::with_capacity(sources.len());
     for (index, source) in (0_u16..).zip(sources) {
-        match raw::parse(&source.text, index) {
+        match raw::parse(&source.text, index, care) {
             Ok(tree) => trees.push(tree),
             Err(error) => reader.problem(locate::problem(source, index, &error)),
         }

@@ -88,7 +88,7 @@ fn restart(session: &Session, beside: &Beside) -> BTreeMap<String, String> {
     put(&mut map, "model", session.model.clone());
     put(&mut map, "mode", session.mode.map(|mode| mode.word().to_owned()));
     put(&mut map, "args", some_list(&session.args));
-    put(&mut map, "env_file", beside.env_file.as_deref().map(shown));
+    put(&mut map, "env_file", beside.env_file.clone());
     let cwd = session.cwd.display().to_string();
     put(&mut map, "cwd", (cwd != ".").then_some(cwd));
     for (name, value) in &session.env {

@@ -87,20 +87,18 @@ fn next_char(text: &str, at: usize) -> usize {
     at + text[at..].chars().next().map_or(0, char::len_utf8)
 }
 
-/// The `${…}` in which a flow sequence or mapping broke off: the error lies within it or right behind it.
+/// The `${…}` in which a flow sequence or mapping broke off: the error stands at its brace.
 fn unquoted_variable(text: &str, at: usize) -> Option<(usize, usize)> {
     let line = text[..at].rfind('\n').map_or(0, |at| at + 1);
     let end = text[line..].find('\n').map_or(text.len(), |end| line + end);
     let start = text[line..end]
         .match_indices("${")
         .map(|(found, _)| line + found)
-        .filter(|found| *found <= at + 1)
-        .last()?;
+        .find(|found| at == *found || at == found + 1)?;
     let before = &text[line..start];
-    let quoted = before.matches('"').count() % 2 == 1 || before.matches('\'').count() % 2 == 1;
     let in_flow = before.contains(['[', '{']) || open_flow(&text[..line]);
     let close = text[start..end].find('}').map_or(end, |close| start + close + 1);
-    (!quoted && in_flow).then_some((start, close))
+    in_flow.then_some((start, close))
 }
 
 /// True if a bracket of the lines just above is still open.

@@ -1,7 +1,7 @@
 //! What is wrong with a manifest: a code, a message, a place, a way out. Owns the collection of all
 //! problems at once and their form for machines. Invariant: no message or help quotes a value of `env`.
 
-use super::source::{At, Source};
+use super::source::{At, Lines, Source};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -291,16 +291,18 @@ impl Problems {
     /// The problems for machines, in the order of the files.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
-        self.problems.iter().map(|problem| self.report(problem)).collect()
+        let lines: Vec<Lines> = self.sources.iter().map(Source::lines).collect();
+        self.problems.iter().map(|problem| self.report(problem, &lines)).collect()
     }
 
-    fn report(&self, problem: &Problem) -> Report {
-        let source =
-            problem.at.and_then(|at| Some((self.sources.get(usize::from(at.source))?, at)));
-        let place = source.map(|(source, at)| source.line_column(at.start as usize));
+    fn report(&self, problem: &Problem, lines: &[Lines]) -> Report {
+        let index = problem.at.map(|at| usize::from(at.source));
+        let source = index.and_then(|index| self.sources.get(index));
+        let lines = index.and_then(|index| lines.get(index));
+        let place = problem.at.zip(lines).map(|(at, lines)| lines.place(at.start as usize));
         Report {
             severity: "error",
-            file: source.map(|(source, _)| source.path.display().to_string()),
+            file: source.map(|source| source.path.display().to_string()),
             line: place.map(|(line, _)| line),
             column: place.map(|(_, column)| column),
             code: problem.code.as_str(),

@@ -194,7 +194,7 @@ impl<'n, 'a> Resolving<'n, 'a, '_> {
 #[must_use]
 pub fn unknown_agent(name: &str, at: At, agents: &Agents) -> Problem {
     let problem = Problem::new(Code::UnknownAgent, format!("unknown agent `{name}`")).at(at);
-    let near = problem.clone().nearest(name, agents.names());
+    let near = problem.clone().nearest(name, agents.names().filter(|known| *known != name));
     match near.help {
         Some(_) => near,
         None => problem.help(format!(

@@ -5,7 +5,7 @@
 use super::source::{At, is_allowed};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 
 /// The most nodes of a tree, aliases expanded.
@@ -102,6 +102,8 @@ struct Budget<'a> {
     bytes: Cell<usize>,
     /// A scalar was seen whose text the library does not hand out with its value.
     lost: Cell<bool>,
+    plain_bools: OnceCell<bool>,
+    plain_numbers: OnceCell<bool>,
 }
 
 impl<'a> Budget<'a> {
@@ -135,21 +137,55 @@ impl<'a> Budget<'a> {
         Ok(Node { at: at.unwrap_or_else(|| self.unknown()), kind: Kind::Scalar(text, sort) })
     }
 
-    fn lost<E: Error>(&self, text: String, sort: Sort) -> Result<Node<'a>, E> {
-        self.lost.set(true);
+    /// A scalar that the library hands out as a value.
+    fn value<E: Error>(&self, text: String, sort: Sort) -> Result<Node<'a>, E> {
+        let is_text = match sort {
+            // Written in another way, it would have one of these somewhere.
+            Sort::Bool => self.plain_bools.get_or_init(|| {
+                !["True", "TRUE", "False", "FALSE"].iter().any(|odd| self.text.contains(odd))
+            }),
+            Sort::Number => self.plain_numbers.get_or_init(|| {
+                !["0x", "0o", "0b", "+", "-0"].iter().any(|odd| self.text.contains(odd))
+            }),
+            Sort::Text | Sort::Null | Sort::Empty => &false,
+        };
+        if !is_text {
+            self.lost.set(true);
+        }
         self.scalar(Cow::Owned(text), sort)
     }
+}
+
+/// How much a parse must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// All texts as they were written, and places as far as they come for free.
+    Texts,
+    /// The place of every scalar too.
+    Places,
 }
 
 /// Reads one document.
 ///
 /// # Errors
 /// The library's own: syntax, recursion, repetition, and our limits.
-pub fn parse(text: &str, source: u16) -> Result<Node<'_>, serde_yaml::Error> {
-    let budget =
-        Budget { text, source, nodes: Cell::new(0), bytes: Cell::new(0), lost: Cell::new(false) };
+pub fn parse(text: &str, source: u16, care: Care) -> Result<Node<'_>, serde_yaml::Error> {
+    let budget = Budget {
+        text,
+        source,
+        nodes: Cell::new(0),
+        bytes: Cell::new(0),
+        lost: Cell::new(false),
+        plain_bools: OnceCell::new(),
+        plain_numbers: OnceCell::new(),
+    };
     let mut node = Reading(&budget).deserialize(serde_yaml::Deserializer::from_str(text))?;
-    if budget.lost.get() {
+    let lost = match care {
+        Care::Texts => budget.lost.get(),
+        Care::Places => true,
+    };
+    // In a document without anything there is nothing to ask for a second time.
+    if lost && !matches!(node.kind, Kind::Scalar(_, Sort::Empty)) {
         Exact { budget: &budget, node: &mut node }
             .deserialize(serde_yaml::Deserializer::from_str(text))?;
     }
@@ -207,31 +243,32 @@ impl<'a> Visitor<'a> for Reading<'_, 'a> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Bool)
+        self.0.value(value.to_string(), Sort::Bool)
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Number)
+        self.0.value(value.to_string(), Sort::Number)
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Number)
+        self.0.value(value.to_string(), Sort::Number)
     }
 
     fn visit_i128<E: Error>(self, value: i128) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Number)
+        self.0.value(value.to_string(), Sort::Number)
     }
 
     fn visit_u128<E: Error>(self, value: u128) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Number)
+        self.0.value(value.to_string(), Sort::Number)
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node<'a>, E> {
-        self.0.lost(value.to_string(), Sort::Number)
+        self.0.lost.set(true);
+        self.0.value(value.to_string(), Sort::Number)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Node<'a>, E> {
-        self.0.lost(String::new(), Sort::Empty)
+        self.0.value(String::new(), Sort::Empty)
     }
 
     fn visit_none<E: Error>(self) -> Result<Node<'a>, E> {
@@ -384,7 +421,7 @@ mod tests {
     fn every_scalar_keeps_its_text_and_place() {
         let text =
             "a: 3.10\nb: yes\nc: True\nd: 0x1F\ne: ~\nf:\ng: 'x y' # c\nh: [1, +2]\ni: |\n  z\n";
-        let node = parse(text, 0).unwrap();
+        let node = parse(text, 0, Care::Places).unwrap();
         for (key, written, sort) in [
             ("a", "3.10", Sort::Number),
             ("b", "yes", Sort::Text),
@@ -407,8 +444,27 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_the_same_with_and_without_places() {
+        for text in [
+            "a: [True, 0x10, +1, -0, 1.0, ~, null, 007]\nb: {c: TRUE, d: -0, e: }",
+            "a: [true, 16, -1, 5]\nb: {c: false, d: 18446744073709551616}",
+        ] {
+            let (quick, exact) = (parse(text, 0, Care::Texts), parse(text, 0, Care::Places));
+            assert_eq!(texts(&quick.unwrap()), texts(&exact.unwrap()));
+        }
+    }
+
+    fn texts(node: &Node) -> String {
+        match &node.kind {
+            Kind::Map(entries) => entries.iter().map(|entry| texts(&entry.value)).collect(),
+            Kind::Seq(items) => items.iter().map(texts).collect(),
+            Kind::Scalar(text, sort) => format!("{text:?} {sort:?}; "),
+        }
+    }
+
+    #[test]
     fn an_alias_is_read_where_it_was_defined() {
-        let node = parse("x: &a {n: 1.0, e: }\ny: *a\nz: [*a, *a]", 0).unwrap();
+        let node = parse("x: &a {n: 1.0, e: }\ny: *a\nz: [*a, *a]", 0, Care::Texts).unwrap();
         assert_eq!(leaf(&node, "x").kind, leaf(&node, "y").kind);
     }
 
@@ -419,15 +475,15 @@ mod tests {
             let refs = vec![format!("*a{}", n - 1); 10].join(",");
             text += &format!("a{n}: &a{n} [{refs}]\n");
         }
-        assert!(parse(&text, 0).is_err());
+        assert!(parse(&text, 0, Care::Texts).is_err());
         let wide = format!("a: &a \"{}\"\nb: [{}]", "x".repeat(1 << 20), "*a,".repeat(80));
-        let error = parse(&wide, 0).unwrap_err().to_string();
+        let error = parse(&wide, 0, Care::Texts).unwrap_err().to_string();
         assert!(error.contains(TOO_LARGE), "{error}");
     }
 
     #[test]
     fn an_escape_makes_no_control_character() {
-        let error = parse("a: \"\\x01worktree\\x02\"", 0).unwrap_err().to_string();
+        let error = parse("a: \"\\x01worktree\\x02\"", 0, Care::Texts).unwrap_err().to_string();
         assert!(error.contains(CONTROL), "{error}");
     }
 }

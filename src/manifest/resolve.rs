@@ -224,12 +224,16 @@ impl<'n, 'a> Unrolling<'_, 'n, 'a, '_> {
             let problem = Problem::new(Code::BadName, message).at(entry.at).help(help);
             return self.reader.problem(problem);
         }
-        for item in items.iter().take(MAX_SESSIONS + 1) {
+        for item in &items {
             self.session(entry, own, Some(item));
         }
     }
 
     fn session(&mut self, entry: &'n Entry<'a>, own: &'n [Entry<'a>], item: Option<&Item>) {
+        // One too many is enough to say so.
+        if self.made.len() > MAX_SESSIONS {
+            return;
+        }
         let fleet = self.common.fleet.as_str();
         let here = Here { scope: Scope { fleet, session: None, each: item }, allow: Allow::Early };
         let before = self.reader.out.len();

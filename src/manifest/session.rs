@@ -86,7 +86,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
         beside: &mut Beside,
     ) -> Session {
         let worktree = self.worktree(&beside.default_branch);
-        let env_file = self.text("env_file", Allow::Late).map(|text| text.value);
+        let env_file = self.text("env_file", Allow::Early).map(|text| text.value);
         let default_change = match program {
             Program::Agent(_) => OnChange::Idle,
             _ => OnChange::Now,

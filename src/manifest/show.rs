@@ -100,7 +100,7 @@ impl<'p> Shown<'p> {
             if other.source == at.source && window.holds(*other) {
                 labels.push(window.label(*other, Some(label.clone()), false));
             } else if let Some(source) = sources.get(usize::from(other.source)) {
-                let (line, column) = source.line_column(other.start as usize);
+                let (line, column) = source.lines().place(other.start as usize);
                 let place = format!("{label}: {}:{line}:{column}", file_name(&source.path));
                 labels[0] = window.label(at, Some(place), true);
             }
@@ -168,7 +168,7 @@ struct Window {
 impl Window {
     fn around(source: &Source, copy: &str, at: At, width: usize) -> Self {
         let place = floor_char(copy, at.start as usize);
-        let (line, column) = source.line_column(place);
+        let (line, column) = source.lines().place(place);
         let mut start = copy[..place].rfind('\n').map_or(0, |at| at + 1);
         let mut first_line = line - 1;
         for _ in 0..AROUND.min(line - 1) {

@@ -86,13 +86,29 @@ impl Source {
         }
     }
 
+    /// Where each of its lines begins.
+    #[must_use]
+    pub fn lines(&self) -> Lines<'_> {
+        let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Lines { text: &self.text, starts }
+    }
+}
+
+/// The lines of a text.
+#[derive(Debug)]
+pub struct Lines<'s> {
+    text: &'s str,
+    starts: Vec<usize>,
+}
+
+impl Lines<'_> {
     /// Line and column of a byte, both from 1; the column counts characters.
     #[must_use]
-    pub fn line_column(&self, at: usize) -> (usize, usize) {
-        let at = floor_char(&self.text, at);
-        let before = &self.text.as_bytes()[..at];
-        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    pub fn place(&self, at: usize) -> (usize, usize) {
+        let at = floor_char(self.text, at);
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = self.starts[line - 1];
         (line, self.text[start..at].chars().count() + 1)
     }
 }
@@ -133,8 +149,8 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         let source = Source::read(Path::new("f"), 0, "a\näöx".as_bytes()).0;
-        assert_eq!(source.line_column(6), (2, 3));
-        assert_eq!(source.line_column(7), (2, 4));
-        assert_eq!(source.line_column(700), (2, 4));
+        assert_eq!(source.lines().place(6), (2, 3));
+        assert_eq!(source.lines().place(7), (2, 4));
+        assert_eq!(source.lines().place(700), (2, 4));
     }
 }
