@@ -23,9 +23,9 @@ pub fn masked(text: &str, places: impl Iterator<Item = Range<usize>>) -> String 
             inside = None;
         }
         for (key, after) in env_keys(line) {
-            let mut block = Block { indent: indent_of(line, key), open: 0 };
+            let mut block = Block { indent: indent_of(line, key), open: 0, names: None };
             block.count(&line[after..]);
-            hide_values(&mut bytes, &line[after..], start + after, false);
+            hide_values(&mut bytes, &line[after..], start + after);
             inside = Some(block);
         }
         start += line.len();
@@ -40,6 +40,8 @@ struct Block {
     indent: usize,
     /// How many brackets are open.
     open: usize,
+    /// The column of its names; what stands deeper is part of a value.
+    names: Option<usize>,
 }
 
 impl Block {
@@ -80,19 +82,16 @@ fn env_keys(line: &str) -> Vec<(usize, usize)> {
 fn hide_line(bytes: &mut [u8], line: &str, start: usize, block: &mut Block) {
     let in_flow = block.open > 0;
     block.count(line);
-    // `NAME: value`: the name may be seen. Anything else is a value that goes on.
-    let name = line.find(": ").filter(|colon| !in_flow && is_name(&line[..*colon]));
-    let from = match name {
-        Some(colon) => colon + 1,
-        None if !in_flow
-            && line.trim_end().ends_with(':')
-            && is_name(line.trim_end().trim_end_matches(':')) =>
-        {
-            return;
-        }
-        None => 0,
-    };
-    hide_values(bytes, &line[from..], start + from, in_flow);
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    if !line.trim().is_empty() && !in_flow {
+        block.names.get_or_insert(lead);
+    }
+    // `NAME: value`: the name may be seen.
+    let end = line.find(": ").unwrap_or(line.trim_end().len().saturating_sub(1));
+    let colon = line.get(end..).is_some_and(|rest| rest.starts_with(':'));
+    let named = !in_flow && colon && block.names == Some(lead) && is_name(&line[..end]);
+    let from = if named { end + 1 } else { 0 };
+    hide_values(bytes, &line[from..], start + from);
 }
 
 fn is_name(text: &str) -> bool {
@@ -102,7 +101,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Hides all that is visible in a stretch but brackets and commas.
-fn hide_values(bytes: &mut [u8], text: &str, start: usize, _in_flow: bool) {
+fn hide_values(bytes: &mut [u8], text: &str, start: usize) {
     for (at, c) in text.char_indices() {
         if !c.is_whitespace() && !matches!(c, '{' | '}' | '[' | ']' | ',' | '|' | '>') {
             hide(bytes, start + at..start + at + c.len_utf8());
@@ -116,5 +115,26 @@ fn hide(bytes: &mut [u8], place: Range<usize>) {
         if !matches!(byte, b'\n' | b'\r') {
             *byte = b'*';
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn names_are_seen_and_values_are_not() {
+        let text = "a:\n  env:\n    TOKEN: ab\n    KEY: |\n      SECRET: x\n      y\n  model: opus\nb: {env: {A: b}}\n";
+        let shown = "a:\n  env:\n    TOKEN: **\n    KEY: |\n      ******* *\n      *\n  model: opus\nb: {env: {** *}}\n";
+        assert_eq!(masked(text, std::iter::empty()), shown);
+    }
+
+    #[test]
+    fn every_byte_stays_in_its_place() {
+        let text = "env: {A: 'äö'}\nx: ü\n";
+        let shown = masked(text, std::iter::empty());
+        assert_eq!(shown.len(), text.len());
+        assert!(shown.ends_with("\nx: ü\n"));
+        assert_eq!(masked("ab: ü!", std::iter::once(4..6)), "ab: **!");
     }
 }

@@ -6,32 +6,63 @@ use super::problem::{Code, Problem};
 use super::raw::{Entry, Kind, Node};
 use super::read::Reader;
 use super::source::At;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Pairs of which the overlay's takes the other's place.
 const INSTEAD: [(&str, &str); 2] = [("prompt", "prompt_file"), ("agent", "command")];
 
-/// Lays a tree over another: maps merge, lists and scalars replace, `null` unsets.
-pub fn lay_over<'a>(base: &mut Node<'a>, over: Node<'a>) {
-    lay(base, over, 0);
+/// Where in a manifest a map stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Top,
+    Sessions,
+    /// Other things by name: repositories, profiles.
+    Named,
+    /// The fields of a session, or the defaults of all.
+    Session,
+    Below,
 }
 
-fn lay<'a>(base: &mut Node<'a>, over: Node<'a>, depth: usize) {
+impl Level {
+    fn under(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Top, "sessions") => Self::Sessions,
+            (Self::Top, "repos" | "agents") => Self::Named,
+            (Self::Top, "defaults") | (Self::Sessions, _) => Self::Session,
+            _ => Self::Below,
+        }
+    }
+
+    /// `null` takes the whole entry out; further down it stays, as unset.
+    fn takes_out(self) -> bool {
+        matches!(self, Self::Top | Self::Sessions | Self::Named)
+    }
+}
+
+/// Lays a tree over another: maps merge, lists and scalars replace, `null` unsets.
+pub fn lay_over<'a>(base: &mut Node<'a>, over: Node<'a>) {
+    lay(base, over, Level::Top);
+}
+
+fn lay<'a>(base: &mut Node<'a>, over: Node<'a>, level: Level) {
     let (Kind::Map(entries), Kind::Map(more)) = (&mut base.kind, &over.kind) else {
         *base = over;
         return;
     };
-    replace_pairs(entries, more);
+    if level == Level::Session {
+        replace_pairs(entries, more);
+    }
     let Kind::Map(more) = over.kind else { return };
     let mut index: HashMap<String, usize> =
         entries.iter().enumerate().map(|(at, entry)| (entry.key.to_string(), at)).collect();
-    let mut gone = Vec::new();
+    let mut gone = HashSet::new();
     for entry in more {
         match index.get(entry.key.as_ref()) {
-            // Whole sessions, repositories and profiles are taken out; a field stays, as unset.
-            Some(at) if depth < 2 && entry.value.is_null() => gone.push(*at),
-            Some(at) => lay(&mut entries[*at].value, entry.value, depth + 1),
-            None if depth < 2 && entry.value.is_null() => {}
+            Some(at) if level.takes_out() && entry.value.is_null() => {
+                gone.insert(*at);
+            }
+            Some(at) => lay(&mut entries[*at].value, entry.value, level.under(&entry.key)),
+            None if level.takes_out() && entry.value.is_null() => {}
             None => {
                 index.insert(entry.key.to_string(), entries.len());
                 entries.push(entry);

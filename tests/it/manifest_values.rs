@@ -70,6 +70,11 @@ fn the_local_file_is_laid_over_and_problems_point_into_it() {
         found,
         [(file, "field::value", Some(2), Some(13)), (file, "field::missing", Some(3), Some(3))]
     );
+    let labels = fleet_of("a: {command: x, labels: {agent: b}, env: {prompt: c}}");
+    let local = "sessions: {a: {agent: codex, labels: {command: d}, env: {prompt_file: e}}}";
+    let both = Memory::default().with("fleet.yaml", labels).with("fleet.local.yaml", local);
+    let a = &load(&both).sessions[0];
+    assert_eq!((a.labels.len(), a.env.len(), a.is_shell()), (2, 2, false));
     let empty = load(&files().with("fleet.local.yaml", "# nothing yet\n"));
     assert_eq!(names(&empty), ["a", "b", "c"]);
 }
