@@ -5,7 +5,9 @@
 use super::change::Changes;
 use super::pass::Pass;
 use super::retire::Others;
+use super::runtime::{Judge, Over};
 use super::session::Decided;
+use super::sight::PaneOf;
 use super::{
     Entry, Health, Hint, Hold, HoldReason, Plan, Status, StepKind, StepReason, Verdict, Wants,
     order,
@@ -83,7 +85,9 @@ impl<'a> Pass<'a> {
     fn entry(&mut self, name: &'a Name, session: &'a Session) -> Option<Entry> {
         let record = self.names.record(name);
         if !self.selects(name) {
-            if record.is_some_and(|record| self.is_alive(record.uid) || has_completed(record)) {
+            let up =
+                |record: &Record| self.is_alive(record.uid) || self.has_completed(session, record);
+            if record.is_some_and(up) {
                 self.started.insert(name);
             }
             return None;
@@ -117,6 +121,17 @@ impl<'a> Pass<'a> {
             entry.deferred = None;
         }
         Some(entry)
+    }
+
+    /// True when a session without a live pane has run to its end, recorded or not.
+    fn has_completed(&self, session: &Session, record: &Record) -> bool {
+        let judge = Judge { snapshot: self.snapshot, record, policy: session.restart };
+        let pane = match self.sight.pane(record.uid) {
+            PaneOf::One(pane) => Some(pane),
+            PaneOf::None | PaneOf::Doubled => None,
+        };
+        let over = judge.judge(pane);
+        matches!(over, Over::Stands(EndKind::Completed) | Over::Seen(EndKind::Completed))
     }
 
     fn changes(&self, session: &Session, record: &Record) -> Changes {
@@ -217,7 +232,8 @@ impl<'a> Pass<'a> {
             .collect();
         for entry in &mut plan.entries {
             let owner = entry.uid.and_then(|uid| self.must_stop.get(&uid));
-            let Some(owner) = owner.filter(|owner| !recreated.contains(*owner)) else { continue };
+            let stays = |owner: &&Name| self.selects(owner) && !recreated.contains(*owner);
+            let Some(owner) = owner.filter(stays) else { continue };
             let stops = matches!(&entry.verdict, Verdict::Do(step)
                 if matches!(step.kind, StepKind::Stop { reason: StopReason::Owner, .. }));
             if stops {
@@ -230,10 +246,6 @@ impl<'a> Pass<'a> {
 /// A step that is not done.
 pub(super) fn held(wants: Wants, reason: HoldReason) -> Verdict {
     Verdict::Hold(Hold { wants, reason })
-}
-
-fn has_completed(record: &Record) -> bool {
-    record.end.as_ref().is_some_and(|end| end.run == record.run && end.kind == EndKind::Completed)
 }
 
 /// True when what waits for this session may start: it runs, will run, or has run to its end.

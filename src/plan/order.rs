@@ -96,11 +96,13 @@ pub(super) fn of_acting(
     let mut order = starts;
     order.extend(updates);
     let owner_of = |index: usize| plan.entries[index].uid.and_then(|uid| stops.get(&uid));
+    let mut sharers = sharers;
     for index in restarts {
         let name = &plan.entries[index].name;
-        order.extend(sharers.iter().copied().filter(|sharer| owner_of(*sharer) == Some(name)));
+        order.extend(sharers.extract_if(.., |sharer| owner_of(*sharer) == Some(name)));
         order.push(index);
     }
+    order.extend(sharers);
     order.extend(stops_);
     order.extend(ends);
     order

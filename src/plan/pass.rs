@@ -7,7 +7,7 @@ use super::sight::Sight;
 use super::{HoldReason, Policy, Request};
 use crate::manifest::fleet::{Fleet, Session, Worktree};
 use crate::name::{Name, Uid};
-use crate::record::{IntentKind, Place, Record, Records};
+use crate::record::{EndKind, IntentKind, Place, Record, Records, StopReason};
 use crate::snapshot::{
     Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, Process, Question,
     Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
@@ -68,6 +68,8 @@ pub(super) struct Pass<'a> {
     sharers: HashMap<&'a Path, Vec<&'a Record>>,
     tmux_names: HashMap<&'a str, Uid>,
     own_paths: HashMap<&'a Path, Uid>,
+    /// By repository and branch.
+    own_branches: HashMap<(&'a Path, &'a str), Vec<&'a Record>>,
     /// Agents that run or are going to.
     agents: usize,
 }
@@ -98,19 +100,39 @@ impl<'a> Pass<'a> {
             sharers: HashMap::new(),
             tmux_names: HashMap::new(),
             own_paths: HashMap::new(),
+            own_branches: HashMap::new(),
             agents: 0,
         };
         for record in records.sessions.values() {
             pass.tmux_names.insert(&record.tmux_name, record.uid);
+            if let Some(branch) = record.place.branch() {
+                let key = (record.place.repo().as_path(), branch);
+                pass.own_branches.entry(key).or_default().push(record);
+            }
             match &record.place {
                 Place::Own { path, .. } => drop(pass.own_paths.insert(path, record.uid)),
                 Place::Shared { path, .. } => pass.sharers.entry(path).or_default().push(record),
                 Place::Repository { .. } => {}
             }
-            let agent = !record.applied.parting.shell && pass.is_alive(record.uid);
-            pass.agents += usize::from(agent);
+            let has_place = pass.is_alive(record.uid) || is_between_runs(record);
+            pass.agents += usize::from(!record.applied.parting.shell && has_place);
         }
+        pass.mind_approved_owners();
         pass
+    }
+
+    /// In a pass over a sharer alone, an owner whose recreate was approved is as good as planned.
+    fn mind_approved_owners(&mut self) {
+        let approved = self.policy.approved.iter().filter_map(|uid| self.records.sessions.get(uid));
+        for owner in approved {
+            let name = self.names.renames.get(&owner.uid).unwrap_or(&owner.name);
+            if !self.selects(name) && self.fleet.sessions.contains_key(name) {
+                let name = name.clone();
+                for sharer in self.sharers(owner) {
+                    self.must_stop.insert(sharer.uid, name.clone());
+                }
+            }
+        }
     }
 
     /// True when the pass is about this session.
@@ -196,16 +218,31 @@ impl<'a> Pass<'a> {
             || self.claimed_tmux.contains(name)
     }
 
+    /// True when a session of another name has recorded this branch of the session's repository.
+    pub(super) fn is_branch_of_another(
+        &self,
+        session: &Session,
+        branch: &str,
+        but: Option<Uid>,
+    ) -> bool {
+        let known = self.own_branches.get(&(session.repo.path.as_path(), branch));
+        known
+            .into_iter()
+            .flatten()
+            .any(|other| Some(other.uid) != but && other.name != session.name)
+    }
+
     /// True when another incarnation of ours has recorded this path.
     pub(super) fn is_path_of_another(&self, path: &Path, but: Option<Uid>) -> bool {
         self.own_paths.get(path).is_some_and(|uid| Some(*uid) != but)
             || self.claimed_paths.contains(path)
     }
 
-    /// Refuses a start for which an agent would have to wait.
-    pub(super) fn room(&self, session: &Session) -> Result<(), Refusal> {
+    /// Refuses a start for which an agent would have to wait. One that was cut off between two runs kept its
+    /// place.
+    pub(super) fn room(&self, session: &Session, old: Option<&Record>) -> Result<(), Refusal> {
         let max = self.fleet.settings.max_running;
-        if session.is_shell() || self.agents < max {
+        if session.is_shell() || self.agents < max || old.is_some_and(has_kept_its_place) {
             return Ok(());
         }
         // The places are counted when all are known.
@@ -213,14 +250,20 @@ impl<'a> Pass<'a> {
     }
 
     /// Takes a place under `max_running`.
-    pub(super) fn take_place(&mut self, session: &Session) {
-        self.agents += usize::from(!session.is_shell());
+    pub(super) fn take_place(&mut self, session: &Session, old: Option<&Record>) {
+        let new = !session.is_shell() && !old.is_some_and(has_kept_its_place);
+        self.agents += usize::from(new);
     }
 
     /// Refuses a start before what the session depends on is started, or while the worktree that it shares
-    /// is not there.
-    pub(super) fn dependencies(&self, session: &Session) -> Result<(), Refusal> {
-        if let Some(on) = session.depends_on.iter().find(|on| !self.started.contains(*on)) {
+    /// is not there. A restart does not wait for dependencies, nor does one that was cut off half way.
+    pub(super) fn dependencies(
+        &self,
+        session: &Session,
+        old: Option<&Record>,
+    ) -> Result<(), Refusal> {
+        let waits = session.depends_on.iter().find(|on| !self.started.contains(*on));
+        if let Some(on) = waits.filter(|_| !old.is_some_and(is_between_runs)) {
             return Err(HoldReason::Dependency { on: on.clone() }.into());
         }
         if let Worktree::Shared(owner) = &session.worktree {
@@ -306,4 +349,15 @@ impl<'a> Pass<'a> {
         let found = self.answered(Question::Survivors(at), answer, what)?;
         Ok(found.map(Vec::as_slice))
     }
+}
+
+/// True when its run was ended for the next one to begin.
+fn is_between_runs(record: &Record) -> bool {
+    record.end.as_ref().is_some_and(|end| {
+        matches!(end.kind, EndKind::Stopped(StopReason::Restart | StopReason::Owner))
+    })
+}
+
+fn has_kept_its_place(record: &Record) -> bool {
+    !record.applied.parting.shell && is_between_runs(record)
 }

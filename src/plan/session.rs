@@ -132,7 +132,8 @@ impl<'a> Pass<'a> {
         let rests = matches!(choice.go, Move::Rest | Move::Settle(_));
         let waits = case.alive().is_none() && rests && classes.iter().any(|c| changes.any(*c));
         let wish = self.wish_of(&case);
-        let idle = choice.go == Move::Rest && !updates;
+        let stops = self.must_stop.contains_key(&record.uid);
+        let idle = choice.go == Move::Rest && !updates && !stops;
         let held = wish.filter(|wish| wish.kind == WishKind::Hold && !idle);
         let decided = match held {
             Some(wish) => Decided::refused(choice.wants(updates), wished(wish).into()),
@@ -209,6 +210,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Option<StepKind>, Refusal> {
         let Case { session, record, .. } = *case;
         if let (Some(pane), true) = (case.alive(), self.must_stop.contains_key(&record.uid)) {
+            self.may_end(&session.name, record, pane, Patience::Idle)?;
             let pane = Some(pane.id.clone());
             return Ok(Some(StepKind::Stop { reason: StopReason::Owner, pane }));
         }
@@ -254,8 +256,10 @@ impl<'a> Pass<'a> {
         if session.on_change == OnChange::Manual && !begin.asked {
             return Err(HoldReason::Manual.into());
         }
+        // `now` is the default of shells; what becomes one is not for that reason free to be cut off.
+        let same = record.applied.parting.shell == session.is_shell();
         let patience = match session.on_change {
-            OnChange::Now if !begin.asked => Patience::Detached,
+            OnChange::Now if same && !begin.asked => Patience::Detached,
             OnChange::Now | OnChange::Idle | OnChange::Manual => Patience::Idle,
         };
         self.may_end(&session.name, record, pane, patience)?;

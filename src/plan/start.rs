@@ -58,11 +58,11 @@ impl<'a> Pass<'a> {
     pub(super) fn create(&mut self, session: &'a Session) -> Result<StepKind, Refusal> {
         self.tmux()?;
         self.repository(&session.repo.path)?;
-        self.dependencies(session)?;
-        self.room(session)?;
+        self.dependencies(session, None)?;
+        self.room(session, None)?;
         let creation = self.creation(session, None);
         if matches!(creation, Ok(_) | Err(Refusal::Open(_))) {
-            self.take_place(session);
+            self.take_place(session, None);
         }
         let creation = creation?;
         self.claim(session, &creation);
@@ -181,13 +181,8 @@ impl<'a> Pass<'a> {
         if session.applied.recreate.contains_key("branch") {
             return branch.to_owned();
         }
-        let others = || {
-            let all = self.records.sessions.values();
-            all.filter(|record| old.is_none_or(|old| old.uid != record.uid))
-                .filter(|record| record.name != session.name)
-                .filter(|record| record.place.repo() == &session.repo.path)
-        };
-        numbered(branch, |name| others().any(|record| record.place.branch() == Some(name)))
+        let but = old.map(|old| old.uid);
+        numbered(branch, |name| self.is_branch_of_another(session, name, but))
     }
 
     /// The worktree of a session that others share.
@@ -215,11 +210,11 @@ impl<'a> Pass<'a> {
             Footing::Lost(path) => return Err(HoldReason::Lost { path }.into()),
             Footing::Missing => return self.recreate(session, record, begin),
         };
-        self.dependencies(session)?;
-        self.room(session)?;
+        self.dependencies(session, Some(record))?;
+        self.room(session, Some(record))?;
         let begun = self.beginnings(session, record, begin);
         if matches!(begun, Ok(_) | Err(Refusal::Open(_))) {
-            self.take_place(session);
+            self.take_place(session, Some(record));
         }
         let (launch, over) = begun?;
         Ok(StepKind::Start { launch, over, setup: begin.setup || rebuild, rebuild })
@@ -334,7 +329,8 @@ impl<'a> Pass<'a> {
             Footing::Firm => self.own_work(record),
         };
         self.repository(&session.repo.path)?;
-        if let Some(since) = record.protected_since {
+        let since = record.protected_since.or(session.protect.then_some(self.records.revision));
+        if let Some(since) = since {
             return Err(HoldReason::Protected { since }.into());
         }
         if alive.is_some() && session.on_change == OnChange::Manual && !begin.asked {
@@ -347,9 +343,9 @@ impl<'a> Pass<'a> {
         if let Some(pane) = alive {
             self.may_end(&session.name, record, pane, Patience::Idle)?;
         } else {
-            self.room(session)?;
+            self.room(session, Some(record))?;
         }
-        self.dependencies(session)?;
+        self.dependencies(session, Some(record))?;
         let free = pane.map_or(Ok(()), |pane| self.session_is_free(pane));
         let survivors = if alive.is_none() { self.survivors(record).map(drop) } else { Ok(()) };
         let create = self.creation(session, Some(record));
@@ -369,7 +365,7 @@ impl<'a> Pass<'a> {
         }
         self.stop_sharers(&session.name, record)?;
         if alive.is_none() {
-            self.take_place(session);
+            self.take_place(session, Some(record));
         }
         self.claim(session, &create);
         self.replaced.insert(&session.name);

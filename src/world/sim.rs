@@ -177,7 +177,7 @@ impl Sim {
                 answers.work.insert(at.uid, seen(unseen, work));
             }
             Question::Ground(at) => {
-                let ground = self.repos.get(&at.repo).map(|forest| forest.ground(at, self.now));
+                let ground = self.repos.get(&at.repo).map(|forest| forest.ground(at));
                 answers.ground.insert(at.clone(), seen(unseen, ground));
             }
             Question::Company(pane) => {

@@ -38,8 +38,7 @@ impl Terminal {
     #[must_use]
     pub fn server(&self) -> Option<ServerId> {
         let pid = self.running?;
-        let started = 1_700_000_000 + i64::from(pid);
-        Some(ServerId { pid, started, boot: "boot-1".into() })
+        Some(ServerId { pid, started: 1_700_000_000 + i64::from(pid), boot: "boot-1".into() })
     }
 
     pub(super) fn look(&self) -> Observed<Server> {
@@ -69,11 +68,14 @@ impl Terminal {
         id
     }
 
-    fn wake(&mut self) {
-        if self.running.is_none() {
-            self.servers += 1;
-            self.running = Some(4000 + self.servers);
-        }
+    /// Starts the server when there is none.
+    pub fn wake(&mut self) -> ServerId {
+        let servers = &mut self.servers;
+        let pid = *self.running.get_or_insert_with(|| {
+            *servers += 1;
+            4000 + *servers
+        });
+        ServerId { pid, started: 1_700_000_000 + i64::from(pid), boot: "boot-1".into() }
     }
 
     fn pane(&mut self, session: &str, mark: Marked, window: Option<String>) -> Pane {
@@ -120,7 +122,7 @@ impl Terminal {
             }
             None => (start.tmux_name.clone(), None),
         };
-        self.wake();
+        let server = self.wake();
         let mut pane = self.pane(&session, mark, window.clone());
         let fate = self.fates.get(&start.mark.session).copied();
         let failure = match fate {
@@ -137,7 +139,6 @@ impl Terminal {
         self.panes.retain(|old| Some(&old.window) != window.as_ref());
         let (id, pid) = (pane.id.clone(), pane.pid);
         self.panes.push(pane);
-        let server = self.server().ok_or_else(|| failed("tmux", "no server"))?;
         Ok((Done::Started { server, pane: id, pid }, failure))
     }
 

@@ -74,8 +74,8 @@ impl Forest {
         Some(Work { risks: tree.risks.clone(), branch, head, commits: 0, ignored: 0 })
     }
 
-    pub(super) fn ground(&self, at: &GroundAt, now: Timestamp) -> Ground {
-        let commit = |id: &String| Commit { id: id.clone(), time: now };
+    pub(super) fn ground(&self, at: &GroundAt) -> Ground {
+        let commit = |id: &String| Commit { id: id.clone(), time: Timestamp::UNIX_EPOCH };
         let base = at.base.as_ref().or(self.base.as_ref());
         let on = base.and_then(|base| Some((base.clone(), self.branches.get(base)?)));
         let local = at.branch.as_ref().and_then(|branch| self.branches.get(branch));
