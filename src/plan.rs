@@ -597,8 +597,6 @@ pub enum Note {
     Detached(String),
     /// Its tmux session was renamed.
     Renamed(String),
-    /// Its conversation is gone; it starts afresh.
-    FreshConversation(String),
     /// What `__launch` reported.
     LaunchFailed(String),
     /// It crashed that many times.

@@ -4,7 +4,7 @@
 use super::pass::Pass;
 use super::session::Decided;
 use super::sight::PaneOf;
-use super::{Activity, Health, LaunchMode, Note, Status, StepKind, StepReason, Verdict};
+use super::{Activity, Health, Note, Status, StepKind, StepReason, Verdict};
 use crate::manifest::fleet::{Desired, Session};
 use crate::name::Uid;
 use crate::record::{EndKind, Place, Record, WishKind};
@@ -78,12 +78,6 @@ impl Pass<'_> {
         };
         if let Some(pane) = pane.filter(|pane| pane.session_name != record.tmux_name) {
             notes.push(Note::Renamed(pane.session_name.clone()));
-        }
-        if let Verdict::Do(step) = &decided.verdict
-            && let StepKind::Start { launch, .. } | StepKind::Restart { launch, .. } = &step.kind
-            && let LaunchMode::Fresh { lost: Some(id) } = launch
-        {
-            notes.push(Note::FreshConversation(id.clone()));
         }
         let settles = matches!(&decided.verdict, Verdict::Do(step)
             if matches!(step.kind, StepKind::Settle(_)));

@@ -312,9 +312,6 @@ pub fn note(note: &Note) -> String {
         Note::OnBranch(branch) => format!("on branch {branch}"),
         Note::Detached(commit) => format!("HEAD is detached at {}", short(commit)),
         Note::Renamed(name) => format!("its tmux session is now called {name}"),
-        Note::FreshConversation(id) => {
-            format!("conversation {} is gone: it starts afresh", abridged(id))
-        }
         Note::LaunchFailed(message) => format!("could not be launched: {message}"),
         Note::CrashedTimes(1) => "crashed once".to_owned(),
         Note::CrashedTimes(times) => format!("crashed {times} times"),

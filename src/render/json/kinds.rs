@@ -62,7 +62,6 @@ pub fn note(note: &Note) -> &'static str {
         Note::OnBranch(_) => "on-branch",
         Note::Detached(_) => "detached",
         Note::Renamed(_) => "renamed",
-        Note::FreshConversation(_) => "fresh-conversation",
         Note::LaunchFailed(_) => "launch-failed",
         Note::CrashedTimes(_) => "crashed-times",
         Note::AtNextStart => "at-next-start",
