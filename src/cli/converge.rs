@@ -8,10 +8,11 @@ use crate::name::Name;
 use crate::plan::{Hold, HoldReason, Plan, Policy, StepKind, Verdict, Wants};
 use crate::reconcile::execute::{Site, approved};
 use crate::reconcile::{Event, Outcome, StepResult, execute, fetch, recover, survey};
-use crate::record::{Record, Records, Wish};
+use crate::record::{EndKind, Record, Records, StopReason, Wish};
 use crate::render::progress::Progress;
 use crate::render::report::{self, Became};
-use crate::render::words::{Kind, hold::why as hold_text};
+use crate::render::words::Kind;
+use crate::render::words::hold::{lift, why as hold_text};
 use crate::render::{View, plan::plan_text};
 use crate::snapshot::Snapshot;
 use crate::store::{Change, Lock, LockError, Store};
@@ -73,7 +74,12 @@ pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
     }
     wish(desk, &mut store, &ask.wishes)?;
     let begun = Instant::now();
+    let before = sharers_at_rest(desk);
     let mut exit = pass(desk, &mut store, ask)?;
+    if sharers_at_rest(desk) > before {
+        // They stopped for an owner that has its new worktree by now.
+        exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
+    }
     let Some(limit) = ask.wait else { return Ok(exit) };
     while let Waiting::Yes = waiting(desk, ask) {
         if begun.elapsed() >= limit {
@@ -83,6 +89,16 @@ pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
         exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
     }
     Ok(exit)
+}
+
+/// How many sessions of the file stand still because the owner of their worktree was taken down.
+fn sharers_at_rest(desk: &Desk) -> usize {
+    let rests = |record: &&Record| {
+        let end = record.end.as_ref().filter(|end| end.run == record.run);
+        end.is_some_and(|end| matches!(end.kind, EndKind::Stopped(StopReason::Owner)))
+            && desk.fleet.sessions.contains_key(&record.name)
+    };
+    desk.records.sessions.values().filter(rests).count()
 }
 
 /// Takes the lock and opens the store for writing; refuses what must not be written to.
@@ -166,8 +182,21 @@ fn refuse_what_would_be_cut_off(desk: &mut Desk, ask: &Ask) -> Result<(), Failur
             Kind::Deferred | Kind::Held => Exit::Refused,
             _ => continue,
         };
-        let why = hold_text(entry, hold, &view).join("; ");
-        return Err(Failure::new(refused, format!("{}: {why}", entry.name)));
+        let why = hold_text(entry, hold, &view);
+        return Err(match hold.reason {
+            // It is refused, so nothing happens by itself later on.
+            HoldReason::Busy | HoldReason::Attached => {
+                Failure::new(refused, format!("{}: {}", entry.name, why[0]))
+                    .with_help("to end it all the same, add --now")
+            }
+            _ => {
+                let failure = Failure::new(refused, format!("{}: {}", entry.name, why.join("; ")));
+                match lift(entry, hold, &view) {
+                    Some(lift) => failure.with_help(format!("{}: {}", lift.what, lift.by)),
+                    None => failure,
+                }
+            }
+        });
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use super::{Event, House, Line, Outcome, PassError, StepResult, Verb, survey};
 use crate::failpoint::boundary;
 use crate::manifest::fleet::Fleet;
 use crate::name::{Name, Uid};
-use crate::plan::{Entry, LaunchMode, Plan, Policy, Step, StepKind, Verdict};
-use crate::record::{Record, Records};
+use crate::plan::{Entry, LaunchMode, Plan, Policy, Retirement, Step, StepKind, Verdict};
+use crate::record::{Place, Record, Records};
 use crate::snapshot::Snapshot;
 use crate::store::{Change, Store};
 use crate::world::{Act, ActError, Done, World};
@@ -193,7 +193,7 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         }
         self.commit()?;
         let policy = Policy {
-            only: Some(BTreeSet::from([entry.name.clone()])),
+            only: Some(self.about(entry)),
             approved: approved(plan),
             ..self.site.policy.clone()
         };
@@ -205,11 +205,21 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         };
         match (&now.verdict, &entry.verdict) {
             (Verdict::Hold(hold), _) => Ok(StepResult::Held(hold.reason.clone())),
-            (Verdict::Do(now_step), Verdict::Do(step)) if now_step.kind == step.kind => {
+            (Verdict::Do(now_step), Verdict::Do(step)) if is_same(&now_step.kind, &step.kind) => {
                 self.perform_step(now, now_step, &snapshot)
             }
             _ => Ok(StepResult::Failed("it changed meanwhile; run apply again".into())),
         }
+    }
+
+    /// The sessions that a step hangs on: itself, and the owner for whose sake a sharer stops.
+    fn about(&self, entry: &Entry) -> BTreeSet<Name> {
+        let mut names = BTreeSet::from([entry.name.clone()]);
+        let record = entry.uid.and_then(|uid| self.records.sessions.get(&uid));
+        if let Some(Place::Shared { owner, .. }) = record.map(|record| &record.place) {
+            names.insert(owner.clone());
+        }
+        names
     }
 
     fn perform_step(&mut self, entry: &Entry, step: &Step, snapshot: &Snapshot) -> Ended {
@@ -337,6 +347,26 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         let line = Line { name: name.clone(), verb, result, took };
         self.outcome.lines.push(line.clone());
         (self.on)(Event::Ended(line));
+    }
+}
+
+/// The same step, as far as anybody agreed to it. Which runs end before the work is looked at changes with
+/// every sharer that this very pass has stopped.
+fn is_same(now: &StepKind, planned: &StepKind) -> bool {
+    let retires = |now: &Retirement, planned: &Retirement| {
+        let mut now = now.clone();
+        if let (Some(now), Some(planned)) = (&mut now.work, &planned.work) {
+            now.sids.clone_from(&planned.sids);
+        }
+        now == *planned
+    };
+    match (now, planned) {
+        (StepKind::Decommission(now), StepKind::Decommission(planned)) => retires(now, planned),
+        (
+            StepKind::Recreate { retire: now, create: now_made },
+            StepKind::Recreate { retire, create },
+        ) => retires(now, retire) && now_made == create,
+        _ => now == planned,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The one integration binary: the house's own rules, then the real tmux and git in sandboxes.
 
 mod apply_again;
+mod apply_agents;
 mod apply_change;
 mod apply_company;
 mod apply_ends;
+mod apply_fleets;
 mod apply_names;
 mod apply_setup;
 mod decision_table;
