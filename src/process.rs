@@ -9,7 +9,7 @@ pub mod pane;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -228,31 +228,73 @@ impl Child {
             let input = self.input.clone();
             std::thread::spawn(move || stdin.write_all(&input))
         });
-        let mut stdout = child.stdout.take();
-        let mut stderr = child.stderr.take();
+        let (stdout, stderr) = self.listen(child, deadline)?;
+        let status = child.wait().map_err(pipe)?;
+        // A child may end without having read its input: that is its own affair.
+        if let Some(writer) = writer.filter(std::thread::JoinHandle::is_finished)
+            && let Ok(Err(error)) = writer.join()
+        {
+            tracing::debug!(program = %self.name(), %error, "input not taken");
+        }
+        Ok(Ended { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+
+    /// Reads both pipes until the child has ended and they are empty. They may stay open for longer: a hook
+    /// that leaves a process in the background hands them on.
+    fn listen(
+        &self,
+        child: &mut std::process::Child,
+        deadline: Instant,
+    ) -> Result<(Vec<u8>, Vec<u8>), ProcessError> {
+        let pipe = |source| ProcessError::Pipe { program: self.name(), source };
+        let life = self.life(child)?;
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        while stdout.is_some() || stderr.is_some() {
-            let fds: Vec<BorrowedFd<'_>> =
-                stdout.iter().map(AsFd::as_fd).chain(stderr.iter().map(AsFd::as_fd)).collect();
+        let mut ended = false;
+        loop {
+            let mut fds: Vec<BorrowedFd<'_>> = vec![life.as_fd()];
+            fds.extend(stdout.iter().map(AsFd::as_fd).chain(stderr.iter().map(AsFd::as_fd)));
             let ready = self.wait_readable(&fds, deadline)?;
-            let first = stdout.is_some();
-            if first && ready[0] && read_some(stdout.as_mut(), &mut out).map_err(pipe)? {
+            // What it wrote last may have come after the pipes were asked and before its end was: ask twice.
+            if ready[0] && !ready[1..].contains(&true) && (ended || ready.len() == 1) {
+                return Ok((out, err));
+            }
+            ended = ready[0];
+            let mut ready = ready[1..].iter().copied();
+            if stdout.is_some()
+                && ready.next() == Some(true)
+                && read_some(stdout.as_mut(), &mut out).map_err(pipe)?
+            {
                 stdout = None;
             }
-            if ready.get(usize::from(first)).copied().unwrap_or(false)
+            if stderr.is_some()
+                && ready.next() == Some(true)
                 && read_some(stderr.as_mut(), &mut err).map_err(pipe)?
             {
                 stderr = None;
             }
         }
-        let status = self.wait_end(child, deadline)?;
-        // A child may end without having read its input: that is its own affair.
-        if let Some(writer) = writer
-            && let Ok(Err(error)) = writer.join()
-        {
-            tracing::debug!(program = %self.name(), %error, "input not taken");
+    }
+
+    /// Readable when the child has ended.
+    fn life(&self, child: &std::process::Child) -> Result<OwnedFd, ProcessError> {
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            .map_err(|errno| ProcessError::Pipe { program: self.name(), source: errno.into() })
+    }
+
+    fn wait_end(
+        &self,
+        child: &mut std::process::Child,
+        deadline: Instant,
+    ) -> Result<ExitStatus, ProcessError> {
+        let pipe = |source| ProcessError::Pipe { program: self.name(), source };
+        if let Some(status) = child.try_wait().map_err(pipe)? {
+            return Ok(status);
         }
-        Ok(Ended { status, stdout: out, stderr: String::from_utf8_lossy(&err).into_owned() })
+        let life = self.life(child)?;
+        while !self.wait_readable(&[life.as_fd()], deadline)?[0] {}
+        child.wait().map_err(pipe)
     }
 
     fn wait_readable(
@@ -270,22 +312,6 @@ impl Child {
             Err(rustix::io::Errno::INTR) => Ok(vec![false; fds.len()]),
             Err(errno) => Err(ProcessError::Pipe { program: self.name(), source: errno.into() }),
         }
-    }
-
-    fn wait_end(
-        &self,
-        child: &mut std::process::Child,
-        deadline: Instant,
-    ) -> Result<ExitStatus, ProcessError> {
-        let pipe = |source| ProcessError::Pipe { program: self.name(), source };
-        if let Some(status) = child.try_wait().map_err(pipe)? {
-            return Ok(status);
-        }
-        let pid = rustix::process::Pid::from_child(child);
-        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-            .map_err(|errno| pipe(errno.into()))?;
-        while !self.wait_readable(&[pidfd.as_fd()], deadline)?[0] {}
-        child.wait().map_err(pipe)
     }
 }
 

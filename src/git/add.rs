@@ -8,8 +8,8 @@ use super::entry::{
 };
 use super::ground::is_empty_directory;
 use super::inspect::Place;
-use super::{Git, GitError, file, output, refused, run, said};
-use crate::process::orphan;
+use super::{Git, GitError, file, refused, run, said};
+use crate::process::{Ended, orphan};
 use crate::snapshot::{BranchSource, Commit};
 use crate::world::{AddWorktree, WorktreeOf};
 use std::ffi::OsString;
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// How long a child of a killed run is waited for.
 const ORPHAN: Duration = Duration::from_secs(60);
+/// How often and after what pause a child that met another git at work is run again.
+const RETRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 const ADD: &str = "git worktree add";
 
 impl Git {
@@ -29,11 +32,13 @@ impl Git {
     /// again. [`GitError::Hook`] when it stands but its hook failed: the next call runs the hook again.
     pub fn add_worktree(&self, add: &AddWorktree) -> Result<String, GitError> {
         let place = self.place(&add.worktree.repo)?;
-        if let Some(mut entry) = entry_of(&place.common, add.worktree.uid)? {
-            if !entry.is_described() {
-                wait_for_orphans(&add.worktree)?;
-                entry = Entry::read(&entry.admin)?;
-            }
+        let uid = add.worktree.uid;
+        let mut left = entry_of(&place.common, uid)?;
+        if left.as_ref().is_some_and(|entry| !entry.is_described()) {
+            wait_for_orphans(&add.worktree)?;
+            left = entry_of(&place.common, uid)?;
+        }
+        if let Some(entry) = left {
             return self.complete(&place, add, &entry);
         }
         let path = &add.worktree.path;
@@ -79,22 +84,29 @@ impl Git {
 
     fn make(&self, place: &Place, add: &AddWorktree) -> Result<(), GitError> {
         let path = &add.worktree.path;
-        let ended = run(&self.add_command(place, add, false)?, ADD)?;
-        if ended.status.success() {
-            return Ok(());
-        }
-        if let Some(entry) = entry_of(&place.common, add.worktree.uid)? {
-            return Err(if entry.is_checked_out() {
-                GitError::Hook { path: path.clone(), said: said(&ended) }
+        let mut branch_stands = false;
+        let mut tries = 0..RETRIES;
+        loop {
+            let ended = run(&self.add_command(place, add, branch_stands)?, ADD)?;
+            if ended.status.success() {
+                return Ok(());
+            }
+            if let Some(entry) = entry_of(&place.common, add.worktree.uid)? {
+                return Err(if entry.is_checked_out() {
+                    GitError::Hook { path: path.clone(), said: said(&ended) }
+                } else {
+                    GitError::HalfMade { path: path.clone() }
+                });
+            }
+            if met_another(&ended) && tries.next().is_some() {
+                orphan::pause(PAUSE);
+            } else if !branch_stands && self.left_our_branch(place, add)? {
+                // A killed run, or the try before, made the branch and nothing else.
+                branch_stands = true;
             } else {
-                GitError::HalfMade { path: path.clone() }
-            });
+                return Err(refused(ADD, &ended));
+            }
         }
-        if !self.left_our_branch(place, add)? {
-            return Err(refused(ADD, &ended));
-        }
-        // A killed run had made the branch, and nothing else.
-        output(&self.add_command(place, add, true)?, ADD).map(drop)
     }
 
     /// The branch to be made stands already, where it was to be made.
@@ -118,8 +130,9 @@ impl Git {
         branch_stands: bool,
     ) -> Result<crate::process::Child, GitError> {
         let reason = reason(add);
-        let mut args: Vec<OsString> =
-            ["worktree", "add", "--lock", "--reason", &reason].map(OsString::from).to_vec();
+        let mut args: Vec<OsString> = ["worktree", "add", "--quiet", "--lock", "--reason", &reason]
+            .map(OsString::from)
+            .to_vec();
         let path = add.worktree.path.clone().into_os_string();
         match (&add.branch, &add.source) {
             (_, BranchSource::NoBase { base }) => {
@@ -164,17 +177,16 @@ impl Git {
         let _one_at_a_time = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let upstream = format!("--set-upstream-to=origin/{branch}");
         let child = self.act(&place.top).args(["branch", "--quiet", &upstream, branch]);
-        let mut tries = 0..20;
+        let mut tries = 0..RETRIES;
         loop {
             let ended = run(&child, "git branch")?;
             if ended.status.success() {
                 return Ok(());
             }
-            // Another program may hold the config's lock for a moment: git gives up at once.
-            if !ended.stderr.contains("could not lock config file") || tries.next().is_none() {
+            if !met_another(&ended) || tries.next().is_none() {
                 return Err(refused("git branch", &ended));
             }
-            orphan::pause(Duration::from_millis(20));
+            orphan::pause(PAUSE);
         }
     }
 
@@ -196,24 +208,26 @@ impl Git {
     }
 
     /// Moves what a killed `git worktree add` left, directory and entry, to the trash. Nothing worked there
-    /// yet. Gives where it lies; `None` when there is nothing of the kind.
+    /// yet. Gives where it lies; `None` when nothing is there, or it is complete after all.
     ///
     /// # Errors
-    /// [`GitError::Taken`] when the worktree is complete or described after all.
+    /// [`GitError::StillRunning`] when the killed run's git does not come to its end.
     pub fn discard_half_made(
         &self,
         worktree: &WorktreeOf,
         to: &Path,
     ) -> Result<Option<PathBuf>, GitError> {
         let place = self.place(&worktree.repo)?;
+        wait_for_orphans(worktree)?;
         let Some(entry) = entry_of(&place.common, worktree.uid)? else { return Ok(None) };
         if entry.is_described() || entry.is_checked_out() {
-            return Err(GitError::Taken { path: worktree.path.clone() });
+            return Ok(None);
         }
-        wait_for_orphans(worktree)?;
         let to = free_name(to)?;
-        let half = forward_link(&worktree.path)?;
-        if half.is_some_and(|admin| same_place(&admin, &entry.admin)) {
+        let linked = forward_link(&worktree.path)?;
+        if linked.is_some_and(|admin| same_place(&admin, &entry.admin))
+            || is_barely_begun(&worktree.path)
+        {
             move_to(&worktree.path, &to)?;
         }
         // The entry goes with it, so that the branch is free: there is nothing to come back for.
@@ -233,6 +247,14 @@ pub(super) fn wait_for_orphans(worktree: &WorktreeOf) -> Result<(), GitError> {
     }
 }
 
+/// The kill came between the making of the `.git` file and the writing of it: it is empty, and alone.
+fn is_barely_begun(path: &Path) -> bool {
+    let Ok(items) = std::fs::read_dir(path) else { return false };
+    let names: Vec<_> = items.flatten().map(|item| item.file_name()).collect();
+    names == [".git"]
+        && std::fs::symlink_metadata(path.join(".git")).is_ok_and(|f| f.is_file() && f.len() == 0)
+}
+
 /// The name, or the name with the first number that is free.
 pub(super) fn free_name(wanted: &Path) -> Result<PathBuf, GitError> {
     let mut name = wanted.to_owned();
@@ -244,6 +266,13 @@ pub(super) fn free_name(wanted: &Path) -> Result<PathBuf, GitError> {
         name = PathBuf::from(numbered);
     }
     Ok(name)
+}
+
+/// git gives up at once where another holds a lock, or is in the middle of making another worktree's entry:
+/// each reads the entries of all.
+fn met_another(ended: &Ended) -> bool {
+    let met = ["could not lock config file", "/commondir: ", ".lock': File exists"];
+    met.iter().any(|met| ended.stderr.contains(met))
 }
 
 /// The mark: the reason of the lock.

@@ -124,7 +124,12 @@ pub(super) fn forward_link(path: &Path) -> Result<Option<PathBuf>, GitError> {
 }
 
 fn back_link(admin: &Path, text: &[u8]) -> Option<PathBuf> {
-    let dot_git = admin.join(path_from(text));
+    let link = path_from(text);
+    // Whoever makes the entry creates the file and then writes it.
+    if link.as_os_str().is_empty() {
+        return None;
+    }
+    let dot_git = admin.join(link);
     let path = dot_git.parent()?;
     if text.starts_with(b"/") {
         return Some(path.to_owned());

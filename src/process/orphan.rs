@@ -10,7 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Waits until no `program` runs that has `text` in one of its arguments, or works inside `directory`; gives
+/// Waits until no `program` runs that has `text` in one of its arguments, or `directory` as a
+/// variable's value or as the place that it works in or below; gives
 /// the pid of one that is left at the end of `limit`.
 ///
 /// # Errors
@@ -70,5 +71,15 @@ fn is_orphan(proc: &Path, program: &str, text: &str, directory: &Path) -> bool {
     let name = Path::new(std::ffi::OsStr::from_bytes(first)).file_name();
     name.is_some_and(|name| name == program)
         && (words.any(|word| String::from_utf8_lossy(word).contains(text))
-            || std::fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory)))
+            || std::fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+            || is_sent_to(proc, directory))
+}
+
+/// A child is told its directory in a variable before it goes there.
+fn is_sent_to(proc: &Path, directory: &Path) -> bool {
+    let Ok(variables) = std::fs::read(proc.join("environ")) else { return false };
+    variables.split(|byte| *byte == 0).any(|variable| {
+        let value = variable.iter().position(|byte| *byte == b'=').map(|at| &variable[at + 1..]);
+        value.is_some_and(|value| value == directory.as_os_str().as_bytes())
+    })
 }

@@ -178,7 +178,9 @@ fn a_half_made_worktree_goes_to_the_trash_and_is_made_anew() {
     repo.git.add_worktree(&add).unwrap();
     assert_eq!(repo.worktree(&add.worktree).head, Head::Branch("shop/api".to_owned()));
     assert!(repo.risks(&add.worktree).is_empty());
-    assert!(matches!(repo.git.discard_half_made(&add.worktree, &to), Err(GitError::Taken { .. })));
+    let complete = contents(&add.worktree.path);
+    assert_eq!(repo.git.discard_half_made(&add.worktree, &to).unwrap(), None);
+    assert_eq!(contents(&add.worktree.path), complete);
 }
 
 #[test]
@@ -197,6 +199,15 @@ fn what_a_kill_leaves_before_the_checkout_is_made_good() {
     repo.git.discard_half_made(&add.worktree, &repo.trash_path("half-made")).unwrap();
     repo.git.add_worktree(&add).unwrap();
     assert_eq!(repo.worktree(&add.worktree).admin, admin);
+    // The `.git` file, still empty.
+    let add = repo.adding("three", 3);
+    let admin = repo.top().join(".git/worktrees/three");
+    write(&admin.join("locked"), &format!("fleetctl shop {}", add.worktree.uid));
+    write(&admin.join("gitdir"), &format!("{}/.git\n", add.worktree.path.display()));
+    write(&add.worktree.path.join(".git"), "");
+    assert!(matches!(repo.git.add_worktree(&add), Err(GitError::HalfMade { .. })));
+    repo.git.discard_half_made(&add.worktree, &repo.trash_path("half-made")).unwrap();
+    repo.git.add_worktree(&add).unwrap();
 }
 
 #[test]
@@ -223,4 +234,51 @@ fn hostile_settings_and_odd_paths_make_the_same_worktree() {
     assert!(!config.contains("[branch"), "{config}");
     assert_eq!(repo.worktree(&add.worktree).path, add.worktree.path);
     assert!(Path::new(&add.worktree.path).join("README").exists());
+}
+
+#[test]
+fn a_kill_at_any_instant_ends_in_the_same_worktree() {
+    use std::os::unix::process::ExitStatusExt;
+    let repo = Repo::new();
+    for number in 0..40 {
+        repo.write(&format!("shop/many/{number}"), "x\n");
+    }
+    repo.run(&repo.top(), &["add", "--all"]);
+    repo.run(&repo.top(), &["commit", "--quiet", "-m", "many"]);
+    let mut killed = 0;
+    for number in 0..12 {
+        let name = format!("w{number}");
+        let add = repo.adding(&name, number);
+        let reason = format!("fleetctl shop {}", add.worktree.uid);
+        let path = add.worktree.path.to_str().unwrap();
+        let branch = format!("shop/{name}");
+        let args = ["worktree", "add", "--lock", "--reason", &reason, "--no-track", "-b", &branch];
+        let begun = repo.child(&repo.top()).args(args);
+        let mut child = begun.args([path, "main"]).spawn().unwrap();
+        fleetctl::process::orphan::pause(std::time::Duration::from_micros(number * 700));
+        child.kill().unwrap();
+        killed += usize::from(child.wait().unwrap().signal() == Some(9));
+
+        let made = match repo.git.add_worktree(&add) {
+            Err(GitError::HalfMade { .. }) => {
+                let to = repo.trash_path(&format!("half-{name}"));
+                repo.git.discard_half_made(&add.worktree, &to).unwrap();
+                repo.git.add_worktree(&add)
+            }
+            made => made,
+        };
+        assert_eq!(made.unwrap(), repo.head(&repo.top()));
+        assert_eq!(repo.risks(&add.worktree), []);
+        assert_eq!(repo.listed().worktrees.len(), number as usize + 1, "nothing leaks");
+    }
+    assert!(killed > 0, "some were cut off");
+}
+
+#[test]
+fn a_hook_that_leaves_a_process_behind_holds_nobody_up() {
+    let repo = Repo::new();
+    repo.hook("post-checkout", "echo begun >&2; sleep 20 &");
+    let begun = std::time::Instant::now();
+    repo.add("api", 1);
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
 }

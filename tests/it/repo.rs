@@ -71,12 +71,16 @@ impl Repo {
         out
     }
 
+    /// The user's git, to be run.
+    pub fn child(&self, directory: &Path) -> Child {
+        let child = Child::new("git").directory(directory).limit(Duration::from_secs(60));
+        let env = environment(self.dir.path(), Path::new("/dev/null"));
+        env.iter().fold(child, |child, (name, value)| child.env(name, value))
+    }
+
     /// Runs the user's git: whether it succeeded, and what it said.
     pub fn try_run(&self, directory: &Path, args: &[&str]) -> (bool, String) {
-        let mut child = Child::new("git").directory(directory).limit(Duration::from_secs(60));
-        for (name, value) in environment(self.dir.path(), Path::new("/dev/null")) {
-            child = child.env(name, value);
-        }
+        let child = self.child(directory);
         let ended = child.args(["-c", "protocol.file.allow=always"]).args(args).run().unwrap();
         let out = String::from_utf8_lossy(&ended.stdout).into_owned();
         (ended.status.success(), if ended.status.success() { out } else { ended.stderr })
