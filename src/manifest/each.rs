@@ -105,7 +105,7 @@ fn of_files(
     match ground.glob(&matcher) {
         Ok(paths) => Some(paths.iter().map(|path| of_path(path, &ground.directory)).collect()),
         Err(error) => {
-            let message = format!("the manifest's directory cannot be listed: {error}");
+            let message = format!("the directory of `each.files` cannot be listed: {error}");
             reader.problem(Problem::new(Code::FileUnreadable, message).at(glob.at));
             None
         }

@@ -68,7 +68,8 @@ impl Files for Disk {
 
     fn glob(&self, base: &Path, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
         let hidden = glob.glob().glob().contains("/.") || glob.glob().glob().starts_with('.');
-        let walk = walkdir::WalkDir::new(base).sort_by_file_name().into_iter();
+        let start = base.join(plain_prefix(glob.glob().glob()));
+        let walk = walkdir::WalkDir::new(start).into_iter();
         let mut found = Vec::new();
         for entry in walk.filter_entry(|entry| {
             entry.depth() == 0 || hidden || !entry.file_name().as_encoded_bytes().starts_with(b".")
@@ -81,5 +82,45 @@ impl Files for Disk {
         }
         found.sort();
         Ok(found)
+    }
+}
+
+/// The directories that a glob begins with, so that only what lies in them is walked.
+fn plain_prefix(glob: &str) -> PathBuf {
+    let is_plain = |part: &&str| !part.contains(['*', '?', '[', '{', '\\']);
+    let parts: Vec<&str> = glob.split('/').collect();
+    parts[..parts.len() - 1].iter().copied().take_while(is_plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_finds_files_of_one_directory_or_of_all_but_hidden_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["a/x.rs", "a/b/y.rs", "a/.h/z.rs", "n/w.rs"] {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let found = |glob: &str| -> Vec<String> {
+            let found = Disk.glob(directory.path(), &matcher(glob).unwrap()).unwrap();
+            found.iter().map(|path| path.display().to_string()).collect()
+        };
+        assert_eq!(found("a/*.rs"), ["a/x.rs"]);
+        assert_eq!(found("**/*.rs"), ["a/b/y.rs", "a/x.rs", "n/w.rs"]);
+        assert_eq!(found("a/.h/*"), ["a/.h/z.rs"]);
+        let missing = Disk.glob(directory.path(), &matcher("no/*").unwrap());
+        assert!(matches!(missing, Err(FileError::Missing)));
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_limit_and_a_directory_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("f"), "abcdef").unwrap();
+        assert_eq!(Disk.read(&directory.path().join("f"), 3).unwrap(), b"abcd");
+        assert!(matches!(Disk.read(directory.path(), 3), Err(FileError::Directory)));
+        assert!(matches!(Disk.read(&directory.path().join("g"), 3), Err(FileError::Missing)));
     }
 }
