@@ -25,6 +25,8 @@ mod manifest_shown;
 mod manifest_values;
 mod planner;
 mod repo;
+mod retire_work;
+mod retire_yard;
 mod sandbox;
 mod stage;
 mod tmux_act;
