@@ -69,6 +69,8 @@ impl Ask {
 /// A refusal before the first act, or what stopped the pass.
 pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
     let (_lock, mut store) = open(desk, ask.take_over)?;
+    // What an earlier run left half done is not what the verb is about.
+    finish_journal(desk, &mut store, ask, &output::progress(&desk.context))?;
     if ask.strict_names {
         refuse_what_would_be_cut_off(desk, ask)?;
     }

@@ -9,6 +9,7 @@ use super::entry::{
 use super::ground::is_empty_directory;
 use super::inspect::Place;
 use super::{Git, GitError, file, refused, run, said};
+use crate::failpoint::boundary;
 use crate::process::{Ended, orphan};
 use crate::snapshot::{BranchSource, Commit};
 use crate::world::{AddWorktree, WorktreeOf};
@@ -88,6 +89,7 @@ impl Git {
         let mut tries = 0..RETRIES;
         loop {
             let ended = run(&self.add_command(place, add, branch_stands)?, ADD)?;
+            boundary();
             if ended.status.success() {
                 return Ok(());
             }
@@ -166,6 +168,7 @@ impl Git {
     ) -> Result<String, GitError> {
         if let (Some(branch), BranchSource::Remote(_)) = (&add.branch, &add.source) {
             self.track(place, branch)?;
+            boundary();
         }
         let head = self.head_of(&add.worktree.path)?;
         // git syncs none of the worktree's files either, and to sync one would wait for all of them.

@@ -6,6 +6,7 @@ use super::entry::{Entry, entry_of, is_there, move_to, same_place};
 use super::inspect::Place;
 use super::salvage::{delete_refs, prefix};
 use super::{Git, GitError, file};
+use crate::failpoint::boundary;
 use crate::name::Uid;
 use crate::world::WorktreeOf;
 use std::io::ErrorKind;
@@ -41,7 +42,9 @@ impl Git {
             return Err(GitError::NotOurs { repo: worktree.repo.clone(), uid });
         }
         delete(path, uid)?;
+        boundary();
         drop_entry(&place, uid, entry.as_ref())?;
+        boundary();
         delete_refs(self, &place.top, uid)
     }
 }
@@ -54,6 +57,7 @@ fn delete(path: &Path, uid: Uid) -> Result<(), GitError> {
     }
     if is_there(path)? {
         move_to(path, &doomed)?;
+        boundary();
         delete_tree(&doomed)?;
     }
     Ok(())
@@ -67,6 +71,7 @@ pub(super) fn drop_entry(place: &Place, uid: Uid, entry: Option<&Entry>) -> Resu
     }
     if let Some(entry) = entry {
         move_to(&entry.admin, &doomed)?;
+        boundary();
         delete_tree(&doomed)?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use super::empty::copy_tree;
 use super::entry::{Entry, forward_link, is_there, move_to, read_if_there, same_place};
 use super::ground::is_empty_directory;
 use super::{Git, GitError, file, output};
+use crate::failpoint::boundary;
 use crate::world::WorktreeOf;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -52,12 +53,16 @@ impl Git {
             }
             None => {
                 let kept = keep_copy(&entry, keep)?;
+                boundary();
                 entry.replace(NOTE, &kept.into_os_string().into_vec())?;
+                boundary();
             }
         }
         self.put_aside(&entry)?;
+        boundary();
         std::fs::create_dir_all(path).map_err(file("mkdir", path))?;
         entry.link(path)?;
+        boundary();
         if self.commit(path, "HEAD")?.is_some() {
             output(&self.act(path).args(["read-tree", "-m", "-u", "HEAD"]), "git read-tree")?;
         }

@@ -4,6 +4,7 @@
 use super::entry::{BROUGHT, Entry, entry_of, is_id, is_there};
 use super::status::{Brought, Staged};
 use super::{Git, GitError, file, line, output};
+use crate::failpoint::boundary;
 use crate::name::Uid;
 use crate::process::Child;
 use crate::world::WorktreeOf;
@@ -41,6 +42,7 @@ impl Git {
         let head = self.commit(&path, "HEAD")?.map(|commit| commit.id);
         let salvage = Salvage { git: self, entry: &entry, path: &path, head };
         let wanted = salvage.all()?;
+        boundary();
         self.pin(&place.top, worktree.uid, &wanted)
     }
 

@@ -9,6 +9,7 @@ use super::entry::{
 use super::ground::is_empty_directory;
 use super::inspect::Place;
 use super::{Git, GitError, file, output};
+use crate::failpoint::boundary;
 use crate::record::BranchAt;
 use crate::snapshot::Lock;
 use crate::world::WorktreeOf;
@@ -37,10 +38,13 @@ impl Git {
         if !lies_at(&entry, to)? {
             self.note_and_move(&entry, &worktree.path, to)?;
         }
+        boundary();
         entry.link(to)?;
+        boundary();
         let note = Note::read(&entry)?;
         self.detach(&entry, to)?;
         for name in HOLDS_A_BRANCH {
+            boundary();
             move_if_there(&entry.admin.join(name), &aside(&entry, name))?;
         }
         Ok(note.and_then(|note| note.branch))
@@ -62,6 +66,7 @@ impl Git {
         let note = serde_json::to_vec(&Note { branch }).map_err(std::io::Error::from);
         entry.replace(NOTE, &note.map_err(file("write", &entry.admin))?)?;
         absolute(entry, from)?;
+        boundary();
         move_to(from, to)
     }
 
@@ -101,10 +106,13 @@ impl Git {
                 std::fs::remove_dir(path).map_err(file("remove", path))?;
             }
             absolute(&entry, from)?;
+            boundary();
             move_to(from, path)?;
         }
+        boundary();
         entry.link(path)?;
         for name in HOLDS_A_BRANCH {
+            boundary();
             move_if_there(&aside(&entry, name), &entry.admin.join(name))?;
         }
         let emptied = aside(&entry, "");
@@ -115,6 +123,7 @@ impl Git {
             Some(branch) => self.attach_if_same(&place, &entry, path, branch)?,
             None => false,
         };
+        boundary();
         let note = entry.admin.join(NOTE);
         if is_there(&note)? {
             std::fs::remove_file(&note).map_err(file("remove", &note))?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::manifest::fleet::{Desired, OnChange, Session};
 use crate::record::{EndKind, Record, StopReason, Wish, WishKind};
-use crate::snapshot::{Blind, LaunchFailureReason, Pane, PaneState};
+use crate::snapshot::{Blind, LaunchFailureReason, Mark, Marked, Pane, PaneState};
 
 /// What was decided of one session.
 #[derive(Debug)]
@@ -100,6 +100,13 @@ impl<'a> Case<'a, '_> {
     fn lower_or_raise_protection(&self) -> bool {
         self.record.protected_since.is_some() != self.session.protect
     }
+
+    /// The living pane's mark, where it says something else than the record: an update was cut off.
+    fn lagging_mark(&self) -> Option<&'a Mark> {
+        let Marked::Yes(mark) = &self.alive()?.mark else { return None };
+        let protected = self.record.protected_since.is_some();
+        (mark.session != self.record.name || mark.protect != protected).then_some(mark)
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -126,8 +133,14 @@ impl<'a> Pass<'a> {
         let request = self.request(&session.name);
         let case = Case { session, record, pane, changes, request };
         let choice = self.choose(&case);
-        let renamed = self.names.renames.contains_key(&record.uid);
-        let updates = renamed || changes.updates() || case.lower_or_raise_protection();
+        let from = match case.lagging_mark() {
+            _ if self.names.renames.contains_key(&record.uid) => Some(&record.name),
+            lagging => lagging.map(|mark| &mark.session).filter(|name| **name != record.name),
+        };
+        let updates = from.is_some()
+            || changes.updates()
+            || case.lower_or_raise_protection()
+            || case.lagging_mark().is_some();
         let classes = [ChangeClass::Restart, ChangeClass::Recreate];
         let rests = matches!(choice.go, Move::Rest | Move::Settle(_));
         let waits = case.alive().is_none() && rests && classes.iter().any(|c| changes.any(*c));
@@ -139,15 +152,14 @@ impl<'a> Pass<'a> {
             Some(wish) => Decided::refused(choice.wants(updates), wished(wish).into()),
             None => {
                 let kind = self.realize(&case, &choice, wish);
-                let reason = if renamed && changes.list.is_empty() {
-                    StepReason::Moved { from: record.name.clone() }
-                } else {
-                    StepReason::Changed
+                let reason = match from {
+                    Some(from) if changes.list.is_empty() => {
+                        StepReason::Moved { from: from.clone() }
+                    }
+                    _ => StepReason::Changed,
                 };
-                let update = updates.then(|| Step {
-                    kind: StepKind::Update { rename: renamed.then(|| session.name.clone()) },
-                    reason,
-                });
+                let rename = from.map(|_| session.name.clone());
+                let update = updates.then_some(Step { kind: StepKind::Update { rename }, reason });
                 Decided::of(kind, &choice, update)
             }
         };

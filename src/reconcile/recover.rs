@@ -4,10 +4,10 @@
 
 use super::execute::{Executor, Site};
 use super::{Event, Outcome, PassError, StepResult, Verb, wanted};
-use crate::record::{Intent, IntentKind, Record, Records, Runtime};
-use crate::snapshot::{BranchSource, Marked, Observed, Pane, Server, Snapshot};
+use crate::record::{EndKind, Intent, IntentKind, Record, Records, Runtime, StopReason};
+use crate::snapshot::{BranchSource, Marked, Observed, Pane, PaneState, Server, Snapshot};
 use crate::store::Change;
-use crate::world::{ActError, World};
+use crate::world::{Act, ActError, World};
 
 /// Finishes or drops every intent of the journal.
 ///
@@ -40,7 +40,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                 Ok(())
             }
             IntentKind::Stop { .. } => {
-                self.queue(Change::Finish(intent.uid));
+                self.finish_stop(intent, snapshot);
                 Ok(())
             }
             IntentKind::Decommission => {
@@ -123,6 +123,43 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                 conversation.begun = true;
             }
             self.queue(Change::Put(Box::new(record)));
+        } else {
+            self.run_on(intent, server);
+        }
+        self.queue(Change::Finish(intent.uid));
+    }
+
+    /// The run that was to be followed by another one lives: it was not ended after all.
+    fn run_on(&mut self, intent: &Intent, server: Option<&Server>) {
+        let restarts = |record: &Record| {
+            let end = record.end.as_ref().map(|end| &end.kind);
+            matches!(end, Some(EndKind::Stopped(StopReason::Restart)))
+        };
+        let Some(record) = self.record(intent.uid).filter(restarts) else { return };
+        let lives = server.is_some_and(|server| {
+            panes_of(server, &record).any(|pane| pane.state == PaneState::Alive)
+        });
+        if lives {
+            self.queue(Change::Put(Box::new(Record { end: None, ..record })));
+        }
+    }
+
+    /// What was to be stopped is dead already: its pane goes too. What still lives is planned afresh.
+    fn finish_stop(&mut self, intent: &Intent, snapshot: &Snapshot) {
+        let server = match &snapshot.tmux {
+            Observed::Known(server) => Some(server),
+            Observed::Absent(_) => None,
+            Observed::Unknown(_) => return,
+        };
+        if let Some((server, record)) = server.zip(self.record(intent.uid)) {
+            let panes: Vec<&Pane> = panes_of(server, &record).collect();
+            let over = panes.iter().all(|pane| pane.state != PaneState::Alive);
+            for pane in panes.into_iter().filter(|_| over) {
+                let remove = Act::RemovePane { pane: pane.id.clone(), uid: record.uid };
+                if let Err(error) = self.act(remove) {
+                    self.note(format!("{}: {error}", record.name));
+                }
+            }
         }
         self.queue(Change::Finish(intent.uid));
     }
@@ -141,9 +178,10 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                         true
                     }
                     Err(ActError::Changed(_)) => false,
+                    // It lies half way to the trash: the intent stays for a run that can finish it.
                     Err(error) => {
                         self.note(format!("{}: {error}", record.name));
-                        false
+                        true
                     }
                 }
             }
@@ -155,10 +193,15 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 }
 
+fn panes_of<'s>(server: &'s Server, record: &Record) -> impl Iterator<Item = &'s Pane> {
+    let uid = record.uid;
+    let is_of = move |pane: &&Pane| matches!(&pane.mark, Marked::Yes(mark) if mark.uid == uid);
+    server.panes.iter().filter(is_of)
+}
+
 fn pane_of<'s>(server: &'s Server, record: &Record) -> Option<&'s Pane> {
-    server.panes.iter().find(|pane| {
-        matches!(&pane.mark, Marked::Yes(mark) if mark.uid == record.uid && mark.run == record.run)
-    })
+    panes_of(server, record)
+        .find(|pane| matches!(&pane.mark, Marked::Yes(mark) if mark.run == record.run))
 }
 
 fn marked_with(pane: &Pane, spec: &Option<crate::name::Spec>) -> bool {

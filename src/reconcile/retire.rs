@@ -217,7 +217,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             Some(Observed::Known(work)) => {
                 let undetermined = |risk: &&Risk| matches!(risk, Risk::Undetermined(_));
                 let risks = &work.risks;
-                if let Some(unclear) = risks.iter().find(undetermined) {
+                // What could not be seen is accepted only by who was told of that very thing.
+                let new = |risk: &&Risk| !retirement.risks.contains(risk);
+                if let Some(unclear) = risks.iter().filter(undetermined).find(new) {
                     return Some(HoldReason::AtRisk(vec![unclear.clone()]));
                 }
                 let holds = !risks.is_empty() && !retirement.archive;
@@ -306,15 +308,16 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
 
     fn rewrite_marks(&mut self, entry: &Entry, record: &Record) -> Result<(), ActError> {
         let fleet = self.site.fleet.name.clone();
+        if let Some(worktree) = own_worktree(record) {
+            self.act(Act::Describe { worktree, json: description(&fleet, record) })?;
+        }
+        // The pane comes last: a look shows whether its mark lags behind, and then all is written again.
         if let Some(pane) = &entry.status.pane {
             let run = record.runtime.as_ref().map_or(record.run, |runtime| runtime.run);
             let spec = record.applied.spec.clone();
             let mark = self.mark(record);
             let mark = Mark { run, spec: spec.unwrap_or(mark.spec.clone()), ..mark };
             self.act(Act::Remark { pane: pane.clone(), mark })?;
-        }
-        if let Some(worktree) = own_worktree(record) {
-            self.act(Act::Describe { worktree, json: description(&fleet, record) })?;
         }
         Ok(())
     }

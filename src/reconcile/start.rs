@@ -324,6 +324,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         batch[0].record.end = Some(end);
         self.begin(&batch)?;
         if let Err(error) = self.end_run(&ending, restarting.pane) {
+            // It may live on, and its own end later is no restart.
+            let run = batch[0].record.run;
+            self.queue(Change::Put(Box::new(Record { run, ..ending.clone() })));
             self.queue(Change::Finish(ending.uid));
             return Ok(failed(&error));
         }

@@ -5,6 +5,7 @@
 use super::command::List;
 use super::start::mark_command;
 use super::{OPTION, Tmux, TmuxError, act_error, chain, no_such, ours};
+use crate::failpoint::boundary;
 use crate::name::Uid;
 use crate::process::{alive, ending, pause};
 use crate::snapshot::{Mark, Observed, PaneId, Process};
@@ -48,6 +49,7 @@ impl Tmux {
         if let Some(process) = &live {
             self.press(end, process)?;
         }
+        boundary();
         let remaining = ending::end_all(|| members(sid, end.uid, live.as_ref()), end.grace);
         if let Some(process) = remaining.map_err(io)?.first() {
             return Err(failed(format!("pid {} ({}) still runs", process.pid, process.command)));

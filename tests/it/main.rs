@@ -17,6 +17,10 @@ mod git_salvage;
 mod git_trash;
 mod git_work;
 mod house;
+#[cfg(feature = "failpoints")]
+mod killed_runs;
+#[cfg(feature = "failpoints")]
+mod killed_yard;
 mod launch;
 mod layers;
 mod manifest;

@@ -265,7 +265,7 @@ impl Sandbox {
     }
 
     /// Processes whose HOME is this sandbox's: children of children, whatever session they went to.
-    fn leftovers(&self) -> Vec<Process> {
+    pub fn leftovers(&self) -> Vec<Process> {
         let boot = alive::boot_id().unwrap_or_default();
         let home = self.home();
         let home = home.to_string_lossy();
