@@ -597,8 +597,13 @@ pub enum Note {
     Detached(String),
     /// Its tmux session was renamed.
     Renamed(String),
-    /// What `__launch` reported.
-    LaunchFailed(String),
+    /// A human holds it, and there is nothing that this keeps from being done.
+    OnHold {
+        /// Who.
+        by: String,
+        /// Why.
+        why: Option<String>,
+    },
     /// It crashed that many times.
     CrashedTimes(u32),
     /// A restart-class change waits for the next start.

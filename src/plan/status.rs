@@ -4,7 +4,7 @@
 use super::pass::Pass;
 use super::session::Decided;
 use super::sight::PaneOf;
-use super::{Activity, Health, Note, Status, StepKind, StepReason, Verdict};
+use super::{Activity, Health, HoldReason, Note, Status, StepReason, Verdict};
 use crate::manifest::fleet::{Desired, Session};
 use crate::name::Uid;
 use crate::record::{EndKind, Place, Record, WishKind};
@@ -79,11 +79,13 @@ impl Pass<'_> {
         if let Some(pane) = pane.filter(|pane| pane.session_name != record.tmux_name) {
             notes.push(Note::Renamed(pane.session_name.clone()));
         }
-        let settles = matches!(&decided.verdict, Verdict::Do(step)
-            if matches!(step.kind, StepKind::Settle(_)));
-        // The step that records the failure says it as well.
-        if let (Some(EndKind::Failed(failure)), false) = (&decided.end, settles) {
-            notes.push(Note::LaunchFailed(failure.message.clone()));
+        let said = matches!(&decided.verdict, Verdict::Hold(hold)
+            if matches!(hold.reason, HoldReason::Wish { .. }));
+        if let Some(wish) = record.wish.as_ref().filter(|wish| wish.kind == WishKind::Hold)
+            && wish.stands_at(self.snapshot.taken)
+            && !said
+        {
+            notes.push(Note::OnHold { by: wish.by.clone(), why: wish.why.clone() });
         }
         let crashes = super::runtime::crashes(record, self.snapshot.taken);
         if crashes > 0 {

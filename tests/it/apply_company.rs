@@ -163,3 +163,49 @@ fn a_session_that_runs_in_a_viewer_s_group_only_is_ended_all_the_same() {
     assert!(stage.panes_of("shop", "a").is_empty());
     stage.converged();
 }
+
+#[test]
+fn our_pane_that_its_user_closed_beside_his_own_window_is_a_conflict_that_he_can_lift() {
+    let stage = with_editor(&["new-window", "-d", "-t", "=shop/a:"]);
+    let pane = stage.pane_of("a").id;
+    stage.tmux(&["kill-pane", "-t", &pane.0]).ok();
+    stage.apply(&[]).code(4).says("shop/a").says("tmux rename-session");
+    assert!(alive(&stage, "vim"));
+    stage.tmux(&["rename-session", "-t", "=shop/a", "mine"]).ok();
+    stage.apply(&[]).ok();
+    assert!(stage.runs("a") && alive(&stage, "vim"));
+    stage.converged();
+}
+
+#[test]
+fn our_pane_that_its_user_moved_to_his_own_session_is_still_ours_and_leaves_his_alone() {
+    let stage = Stage::applied(A);
+    let pid = stage.pid("a");
+    stage.tmux(&["new-session", "-d", "-s", "mine", "--", "sleep", "1234"]).ok();
+    stage.tmux(&["join-pane", "-d", "-s", "=shop/a:", "-t", "=mine:"]).ok();
+    assert_eq!(stage.pane_of("a").session_name, "mine");
+    stage.converged();
+
+    stage.fleet(A_CHANGED);
+    stage.apply(&[]).says("sleep");
+    assert_eq!(stage.pid("a"), pid, "its window holds a pane of the user's");
+    stage.becomes(GONE).ok();
+
+    assert!(stage.process(pid).is_none());
+    assert!(alive(&stage, "1234"), "the user's pane went with ours");
+    stage.converged();
+}
+
+#[test]
+fn a_window_of_ours_that_is_linked_into_another_session_leaves_that_session_alone() {
+    let stage = Stage::applied(A);
+    stage.tmux(&["new-session", "-d", "-s", "mine", "--", "sleep", "1234"]).ok();
+    stage.tmux(&["link-window", "-d", "-s", "=shop/a:", "-t", "=mine:"]).ok();
+    let pid = stage.pid("a");
+    stage.becomes(A_CHANGED).ok();
+    assert_ne!(stage.pid("a"), pid);
+    stage.converged();
+    stage.becomes(GONE).ok();
+    assert!(alive(&stage, "1234"));
+    assert!(stage.panes_of("shop", "a").is_empty());
+}

@@ -103,6 +103,8 @@ fn what_a_human_holds_is_not_changed_until_it_is_released() {
     let stage = Stage::applied(&one("command: [sleep, '1000']"));
     let pid = stage.pid("a");
     stage.verb(&["hold", "a", "-m", "demo"]).ok();
+    stage.verb(&["get"]).ok().says("on hold by tester: demo");
+    stage.diff().ok();
     stage.fleet(&one("command: [sleep, '1001']"));
     stage.apply(&[]).ok().says("demo");
     assert_eq!(stage.pid("a"), pid);

@@ -261,3 +261,39 @@ fn our_mark_without_a_record_is_an_orphan_and_is_not_touched() {
     assert_eq!(stage.pid("a"), pid);
     assert!(stage.worktree("a").join("README").is_file());
 }
+
+#[test]
+fn an_orphan_is_let_go_by_its_human_and_its_work_stays() {
+    let stage = Stage::applied(A);
+    let pid = stage.pid("a");
+    fs::rename(stage.path("state"), stage.path("state.lost")).unwrap();
+    fs::create_dir(stage.path("state")).unwrap();
+    stage.fleet(GONE);
+    stage.apply(&["--yes"]);
+    assert!(stage.process(pid).is_some());
+    assert!(stage.worktree("a").join("README").is_file());
+}
+
+#[test]
+fn a_session_that_is_renamed_twice_keeps_its_process() {
+    let stage = Stage::applied(A);
+    let pid = stage.pid("a");
+    stage.becomes(&moved("{from: a, to: b}", B)).ok();
+    let c = "sessions: {c: {command: [sleep, '1000']}}";
+    stage.becomes(&moved("{from: b, to: c}", c)).ok();
+    assert_eq!(stage.pid("c"), pid);
+    stage.converged();
+    stage.becomes(&moved("{from: c, to: a}", A)).ok();
+    assert_eq!(stage.pid("a"), pid, "back to its first name");
+    stage.converged();
+}
+
+#[test]
+fn a_rename_and_a_change_at_once_are_one_restart_of_the_same_incarnation() {
+    let stage = Stage::applied(A);
+    let (pid, uid) = (stage.pid("a"), stage.uid("a"));
+    stage.becomes(&moved("{from: a, to: b}", "sessions: {b: {command: [sleep, '1001']}}")).ok();
+    assert_ne!(stage.pid("b"), pid);
+    assert_eq!(stage.uid("b"), uid);
+    stage.converged();
+}

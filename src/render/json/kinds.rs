@@ -62,7 +62,7 @@ pub fn note(note: &Note) -> &'static str {
         Note::OnBranch(_) => "on-branch",
         Note::Detached(_) => "detached",
         Note::Renamed(_) => "renamed",
-        Note::LaunchFailed(_) => "launch-failed",
+        Note::OnHold { .. } => "on-hold",
         Note::CrashedTimes(_) => "crashed-times",
         Note::AtNextStart => "at-next-start",
     }
