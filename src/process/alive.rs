@@ -122,6 +122,21 @@ pub fn carries(pid: u32, name: &str, value: &str) -> Result<bool> {
     Ok(environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
 }
 
+/// The process ignores the signal of this number, as interactive shells ignore TERM. False for one that is
+/// gone.
+///
+/// # Errors
+/// It could not be read.
+pub fn ignores(pid: u32, signal: u32) -> Result<bool> {
+    let Some(status) = there(std::fs::read(format!("/proc/{pid}/status")))? else {
+        return Ok(false);
+    };
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    Ok(signal.checked_sub(1).is_some_and(|bit| mask >> bit & 1 == 1))
+}
+
 /// All living processes that carry this incarnation's variable, with their kernel session. Processes of
 /// other users cannot be asked and are left out.
 ///

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 /// How long a killed process is given to go.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
+const TERM_NUMBER: u32 = 15;
+
 /// Signals this very process. False when it is gone.
 ///
 /// # Errors
@@ -51,7 +53,7 @@ pub fn wait_gone(processes: &[Process], limit: Duration) -> std::io::Result<Vec<
     Ok(left.into_iter().map(|(process, _)| process.clone()).collect())
 }
 
-/// Ends all that `look` finds: TERM, and after `grace` KILL. It looks again after each wait, so that a
+/// Ends all that `look` finds: TERM, or HUP where TERM is ignored, and after `grace` KILL. It looks again after each wait, so that a
 /// process born meanwhile is not missed. Gives what still runs at the end.
 ///
 /// # Errors
@@ -67,6 +69,9 @@ pub fn end_all(
             return Ok(found);
         }
         for process in &found {
+            // An interactive shell ignores TERM; HUP is what its terminal's end sends it.
+            let deaf = sent == Signal::TERM && alive::ignores(process.pid, TERM_NUMBER)?;
+            let sent = if deaf { Signal::HUP } else { sent };
             let reached = signal(process, sent)?;
             tracing::debug!(pid = process.pid, signal = ?sent, reached, "signal");
         }

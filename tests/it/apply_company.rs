@@ -209,3 +209,27 @@ fn a_window_of_ours_that_is_linked_into_another_session_leaves_that_session_alon
     assert!(alive(&stage, "1234"));
     assert!(stage.panes_of("shop", "a").is_empty());
 }
+
+#[test]
+fn an_idle_shell_is_ended_at_once_and_one_that_works_is_waited_for() {
+    let stage = Stage::applied(
+        "sessions: {z: {command: [sleep, '1000'], worktree: false}, a: {agent: shell}}",
+    );
+    let pane = stage.pane_of("a");
+    let is_idle = || stage.diff().code == 0;
+    eventually(SOON, "a prompt", is_idle);
+    let work = |keys: &str| stage.tmux(&["send-keys", "-t", &pane.id.0, keys, "Enter"]).ok();
+    work("sleep 1000");
+    stage.fleet(GONE);
+    eventually(SOON, "its work is seen", || stage.diff().stdout.contains("busy"));
+    stage.apply(&["--yes"]).ok();
+    assert!(stage.runs("a"));
+    stage.tmux(&["send-keys", "-t", &pane.id.0, "C-c"]).ok();
+    eventually(SOON, "it is idle again", || stage.diff().stdout.contains("1 to decommission"));
+
+    let begun = std::time::Instant::now();
+    stage.apply(&["--yes"]).ok();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(!stage.runs("a"));
+    stage.converged();
+}
