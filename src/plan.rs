@@ -132,7 +132,8 @@ pub struct Plan {
     /// must stop before its owner is recreated comes right before that recreate.
     pub order: Vec<usize>,
     /// The new names that `moved` gives, to be recorded all at once before the first step: a name is a label,
-    /// and two sessions may swap theirs. Empty once they are recorded.
+    /// and two sessions may swap theirs. They belong into the transaction that records the revision; of a
+    /// recorded one there are none.
     pub renames: BTreeMap<Uid, Name>,
 }
 

@@ -16,7 +16,7 @@ use crate::manifest::fleet::{Desired, Session, Worktree};
 use crate::name::Name;
 use crate::record::{EndKind, Record, StopReason};
 use crate::snapshot::Observed;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 impl<'a> Pass<'a> {
@@ -65,7 +65,6 @@ impl<'a> Pass<'a> {
             .collect();
         let seen = paths.iter().filter_map(|path| self.snapshot.repos.get(*path));
         blind.extend(seen.filter_map(Observed::blind).cloned());
-        let relevant = entries.iter().any(|entry| entry.renamed_from.is_some());
         Plan {
             fleet: self.fleet.name.clone(),
             revision: self.records.revision,
@@ -77,7 +76,7 @@ impl<'a> Pass<'a> {
             hints,
             blind: blind.into_iter().collect(),
             order: Vec::new(),
-            renames: if relevant { self.names.renames.clone() } else { BTreeMap::new() },
+            renames: self.names.renames.clone(),
         }
     }
 

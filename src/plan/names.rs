@@ -26,7 +26,11 @@ impl<'a> Names<'a> {
             by_name.entry(&record.name).or_default().push(record);
         }
         let mut names = Self::default();
-        names.follow(fleet, &by_name);
+        // A revision is recorded together with its moves: those of a known one were made, and what has their
+        // old name since then is another session.
+        if fleet.digest != records.digest {
+            names.follow(fleet, &by_name);
+        }
         let mut taken: HashSet<Uid> = names.of.values().map(|record| record.uid).collect();
         for name in fleet.sessions.keys().filter(|name| by_name.contains_key(name)) {
             let free = by_name[name].iter().find(|record| !taken.contains(&record.uid));

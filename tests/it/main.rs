@@ -8,6 +8,7 @@ mod apply_ends;
 mod apply_fleets;
 mod apply_names;
 mod apply_setup;
+mod convergence;
 mod decision_table;
 mod examples;
 mod fleets;

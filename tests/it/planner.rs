@@ -336,6 +336,18 @@ fn two_sessions_swap_their_names_once() {
 }
 
 #[test]
+fn a_new_session_under_the_old_name_of_a_move_is_not_moved_again() {
+    let fresh = record(&session("old", Kind::Command), 2);
+    let mut fleet = fleet([session("old", Kind::Command), session("new", Kind::Command)]);
+    fleet.moved = vec![Moved { from: name("old"), to: name("new") }];
+    let mut known = records([fresh.clone()]);
+    known.digest.clone_from(&fleet.digest);
+    let made = well(&fleet, running(&[fresh]), &known, &policy());
+    assert!(made.renames.is_empty());
+    assert!(matches!(kind(&made, "new"), StepKind::Create(_)));
+}
+
+#[test]
 fn a_session_that_takes_over_a_moved_ones_name_gets_a_path_of_its_own() {
     let old = record(&session("api", Kind::Command), 1);
     let mut fresh = session("api", Kind::Command);
