@@ -115,7 +115,7 @@ impl Verb {
             Self::Stop => "stop",
             Self::Decommission => "decommission",
             Self::Forget => "forget",
-            Self::Settle => "settle",
+            Self::Settle => "record",
             Self::Restore => "restore",
             Self::Empty => "empty",
         }

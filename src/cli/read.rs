@@ -8,6 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::render::describe::{self as page, Event};
 use crate::render::plan::plan_text;
+use crate::render::words::plural;
 use crate::render::{json, lists, table};
 use crate::store::Store;
 
@@ -32,9 +33,11 @@ pub fn validate(context: &Context, form: PlanOutput) -> Result<Exit, Failure> {
         .map(|path| context.view(jiff::Timestamp::UNIX_EPOCH).path(path))
         .collect();
     output::out(&format!(
-        "{} is valid: fleet {}, {agents} agents, {shells} shells\n",
+        "{} is valid: fleet {}, {}, {}\n",
         files.join(" + "),
-        fleet.name
+        fleet.name,
+        plural(agents, "agent"),
+        plural(shells, "shell"),
     ))?;
     Ok(Exit::Done)
 }

@@ -136,3 +136,11 @@ fn a_shell_that_its_human_left_is_completed_however_it_ended() {
     stage.converged();
     assert!(!stage.runs("a"));
 }
+
+#[test]
+fn an_end_that_is_only_recorded_says_so_in_the_report() {
+    let stage = Stage::applied(&one("command: 'exit 0'"));
+    stage.ends("a");
+    stage.apply(&[]).ok().says("completed").says("record").says("1 done");
+    stage.verb(&["validate"]).ok().says("0 agents, 1 shell\n");
+}
