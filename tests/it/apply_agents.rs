@@ -15,11 +15,11 @@ exec sleep 1000
 "#;
 
 const GEMINI: &str = r#"#!/bin/sh
-{ for word in "$@"; do printf '%s\n' "$word"; done; echo ----; } >> "$HOME/gemini.log"
+trap '' HUP
 id8=$(printf %.8s "$2")
 mkdir -p "$HOME/.gemini/tmp/x/chats"
 echo '{}' >> "$HOME/.gemini/tmp/x/chats/session-2026-$id8.jsonl"
-trap '' HUP
+{ for word in "$@"; do printf '%s\n' "$word"; done; echo ----; } >> "$HOME/gemini.log"
 while :; do sleep 0.05; done
 "#;
 
