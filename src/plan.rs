@@ -262,6 +262,8 @@ pub enum StepKind {
         pane: PaneId,
         /// Run `setup` again first.
         setup: bool,
+        /// Check the lost worktree out again in between.
+        rebuild: bool,
     },
     /// Decommission, then create.
     Recreate {

@@ -2,6 +2,7 @@
 //! from a path; changes nothing. Invariant: a repository that cannot be opened is unknown, never absent.
 
 use super::entry::{entries, head_in, is_id, is_there};
+use super::rebuild::is_being_rebuilt;
 use super::{Git, GitError, file, line, output};
 use crate::snapshot::{Blind, Head, Observed, Repository, Worktree};
 use std::collections::BTreeMap;
@@ -50,7 +51,8 @@ impl Git {
                 Head::Unreadable => listed.remove(&path).unwrap_or(Head::Unreadable),
                 head => head,
             };
-            let present = is_there(&path).unwrap_or(true);
+            // One whose rebuild was cut off is lost until that is finished.
+            let present = is_there(&path).unwrap_or(true) && !is_being_rebuilt(&entry);
             worktrees.push(Worktree { path, admin: entry.admin, head, lock: entry.lock, present });
         }
         Ok(Repository { common: place.common, top: place.top, worktrees })

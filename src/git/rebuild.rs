@@ -103,6 +103,11 @@ impl Git {
     }
 }
 
+/// A rebuild began and did not come to its end.
+pub(super) fn is_being_rebuilt(entry: &Entry) -> bool {
+    entry.admin.join(NOTE).exists()
+}
+
 /// It is not lost, or not any more.
 fn stands(entry: &Entry, path: &Path) -> Result<bool, GitError> {
     let linked = forward_link(path)?.is_some_and(|admin| same_place(&admin, &entry.admin));

@@ -88,6 +88,11 @@ impl<'a> Case<'a, '_> {
         Begin { fresh, setup: setup || again, asked: self.asked() }
     }
 
+    /// `start --new-worktree`
+    fn new_worktree(&self) -> bool {
+        matches!(self.request, Some(Request::Start { new_worktree: true }))
+    }
+
     fn asked(&self) -> bool {
         matches!(self.request, Some(Request::Start { .. } | Request::Restart { .. }))
     }
@@ -193,7 +198,7 @@ impl<'a> Pass<'a> {
     fn choose(&self, case: &Case<'a, '_>) -> Choice {
         let stop = self.wish_of(case).is_some_and(|wish| wish.kind != WishKind::Hold);
         if case.alive().is_some() {
-            return choose_alive(case, stop);
+            return choose_alive(case, stop, self.rebuilds(case));
         }
         let judge =
             Judge { snapshot: self.snapshot, record: case.record, policy: case.session.restart };
@@ -206,11 +211,16 @@ impl<'a> Pass<'a> {
         }
         let choice = choose_down(case, over);
         match choice.go {
-            Move::Start(begin) if case.recreates() => {
+            Move::Start(begin) if case.recreates() && !self.rebuilds(case) => {
                 Choice { go: Move::Recreate(begin), ..choice }
             }
             _ => choice,
         }
+    }
+
+    /// A lost worktree is to be checked out again; what else the file wants of it waits for that.
+    fn rebuilds(&self, case: &Case<'a, '_>) -> bool {
+        case.new_worktree() && matches!(self.footing(case.record), Ok(Footing::Lost(_)))
     }
 
     /// Asks the guards for what was chosen.
@@ -260,11 +270,12 @@ impl<'a> Pass<'a> {
     fn restart(&mut self, case: &Case<'a, '_>, begin: Begin) -> Result<StepKind, Refusal> {
         let Case { session, record, .. } = *case;
         let Some(pane) = case.alive() else { return self.start(session, record, begin) };
-        match self.footing(record)? {
-            Footing::Firm => {}
+        let rebuild = match self.footing(record)? {
+            Footing::Firm => false,
+            Footing::Lost(_) if case.new_worktree() => true,
             Footing::Lost(path) => return Err(HoldReason::Lost { path }.into()),
             Footing::Missing => return self.recreate(session, record, begin),
-        }
+        };
         if session.on_change == OnChange::Manual && !begin.asked {
             return Err(HoldReason::Manual.into());
         }
@@ -278,20 +289,21 @@ impl<'a> Pass<'a> {
         let window = self.window_is_free(pane);
         let launch = self.launch_mode(session, record, begin);
         window?;
-        Ok(StepKind::Restart { launch: launch?, pane: pane.id.clone(), setup: begin.setup })
+        let setup = begin.setup || rebuild;
+        Ok(StepKind::Restart { launch: launch?, pane: pane.id.clone(), setup, rebuild })
     }
 }
 
-fn choose_alive(case: &Case<'_, '_>, stop: bool) -> Choice {
+fn choose_alive(case: &Case<'_, '_>, stop: bool, rebuild: bool) -> Choice {
     let choice = |go, reason| Choice { go, reason, end: None };
     let begin = case.begin(false);
-    let asked = matches!(case.request, Some(Request::Restart { .. }));
+    let asked = rebuild || matches!(case.request, Some(Request::Restart { .. }));
     let why = if asked { StepReason::Asked } else { StepReason::Changed };
     if stop {
         choice(Move::Stop(StopReason::Human), StepReason::Asked)
     } else if case.session.state == Desired::Stopped {
         choice(Move::Stop(StopReason::File), StepReason::StoppedInFile)
-    } else if case.recreates() {
+    } else if case.recreates() && !rebuild {
         choice(Move::Recreate(begin), why)
     } else if asked || case.changes.any(ChangeClass::Restart) {
         choice(Move::Restart(begin), why)

@@ -224,8 +224,8 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
 
     fn perform_step(&mut self, entry: &Entry, step: &Step, snapshot: &Snapshot) -> Ended {
         match &step.kind {
-            StepKind::Restart { launch, pane, setup } => {
-                let restarting = Starting::restart(entry, (launch, pane, *setup));
+            StepKind::Restart { launch, pane, setup, rebuild } => {
+                let restarting = Starting::restart(entry, (launch, pane), (*setup, *rebuild));
                 self.restart(restarting, snapshot)
             }
             StepKind::Recreate { retire, create } => {

@@ -80,7 +80,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         let wanted = self.site.fleet.sessions.contains_key(&tombstone.record.name);
         let record = self.revived(tombstone, wanted);
         if !wanted {
-            told.push("it is not in the file: it stays stopped until its entry is back".into());
+            told.push(
+                "it is not in the file: it is kept, stopped, until you release or start it".into(),
+            );
         }
         self.queue(Change::Put(Box::new(record)));
         self.queue(Change::Unbury(tombstone.record.uid));

@@ -47,14 +47,16 @@ pub(super) struct Restarting<'e> {
     mode: &'e LaunchMode,
     pane: &'e PaneId,
     setup: bool,
+    rebuild: bool,
 }
 
 impl Starting {
     pub(super) fn restart<'e>(
         entry: &'e Entry,
-        (mode, pane, setup): (&'e LaunchMode, &'e PaneId, bool),
+        (mode, pane): (&'e LaunchMode, &'e PaneId),
+        (setup, rebuild): (bool, bool),
     ) -> Restarting<'e> {
-        Restarting { entry, mode, pane, setup }
+        Restarting { entry, mode, pane, setup, rebuild }
     }
 
     /// The worktree of its own.
@@ -312,6 +314,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         let mut batch = [Starting {
             verb: Verb::Restart,
             setup: restarting.setup,
+            rebuild: restarting.rebuild,
             over: Some(restarting.pane.clone()),
             ..self.again(record, restarting.mode.clone())
         }];
@@ -329,6 +332,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.queue(Change::Put(Box::new(Record { run, ..ending.clone() })));
             self.queue(Change::Finish(ending.uid));
             return Ok(failed(&error));
+        }
+        if restarting.rebuild {
+            self.make_worktrees(&mut batch);
         }
         let gone = !snapshot_has(snapshot, restarting.pane);
         if gone {

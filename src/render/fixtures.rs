@@ -109,6 +109,7 @@ pub fn restart(conversation: &str) -> StepKind {
         launch: LaunchMode::Resume(conversation.to_owned()),
         pane: PaneId("%1".to_owned()),
         setup: false,
+        rebuild: false,
     }
 }
 

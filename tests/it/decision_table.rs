@@ -223,7 +223,11 @@ fn step_words(kind: &StepKind) -> String {
             let rebuild = if *rebuild { ", in the worktree made anew" } else { "" };
             format!("START {}{window}{setup}{rebuild}", how(launch))
         }
-        StepKind::Restart { launch, .. } => format!("RESTART {}", how(launch)),
+        StepKind::Restart { launch, setup, rebuild, .. } => {
+            let setup = if *setup { ", setup again" } else { "" };
+            let rebuild = if *rebuild { ", in the worktree made anew" } else { "" };
+            format!("RESTART {}{setup}{rebuild}", how(launch))
+        }
         StepKind::Recreate { retire, .. } => {
             let old = if retire.work.is_some() { "" } else { ", no old worktree" };
             format!("RECREATE{old}")

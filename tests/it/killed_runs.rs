@@ -88,6 +88,17 @@ fn a_recreate_survives_a_kill_anywhere() {
 }
 
 #[test]
+fn making_a_lost_worktree_anew_survives_a_kill_anywhere() {
+    let lost = || {
+        let yard = Yard::with_old();
+        yard.lose("old");
+        yard
+    };
+    let verb = ["start", "old", "--new-worktree"];
+    Killed { prepare: &lost, command: &verb, then: &verb, stride: 1 }.at_every_boundary();
+}
+
+#[test]
 fn a_stop_survives_a_kill_anywhere() {
     let verb = ["stop", "old"];
     Killed { prepare: &Yard::with_old, command: &verb, then: &verb, stride: 1 }.at_every_boundary();

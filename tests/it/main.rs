@@ -30,6 +30,8 @@ mod manifest_shown;
 mod manifest_values;
 mod planner;
 mod repo;
+mod retire_parting;
+mod retire_ways;
 mod retire_work;
 mod retire_yard;
 mod sandbox;

@@ -77,6 +77,11 @@ impl Yard {
         self.sandbox.write(&format!("repo.worktrees/{name}/{path}"), text);
     }
 
+    /// Deletes a session's worktree by hand.
+    pub fn lose(&self, name: &str) {
+        Sandbox::run(self.sandbox.command("rm").arg("-rf").arg(self.tree(name))).ok();
+    }
+
     /// Commits a file in a session's worktree.
     pub fn commit(&self, name: &str, path: &str, text: &str) {
         self.write(name, path, text);

@@ -20,8 +20,11 @@ pub fn clauses(entry: &Entry, step: &Step, view: &View) -> Vec<String> {
             }
             said.extend(launched(launch, *setup));
         }
-        StepKind::Restart { launch, pane: _, setup } => {
+        StepKind::Restart { launch, pane: _, setup, rebuild } => {
             said.extend(cut_off(entry));
+            if *rebuild {
+                said.push("its lost worktree is checked out again".to_owned());
+            }
             said.extend(launched(launch, *setup));
         }
         StepKind::Recreate { retire, create } => {
