@@ -6,6 +6,8 @@ use super::command::List;
 use super::{LOGIN_LIMIT, Tmux, TmuxError};
 use crate::process::{Child, find_program};
 use std::ffi::{OsStr, OsString};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// What a login begins with; a login shell's own files set the rest.
@@ -83,6 +85,7 @@ fn has_manager(runtime: &Path) -> bool {
 impl Tmux {
     /// Runs the list, and starts a server for it if there is none.
     pub(super) fn begin(&self, list: &List) -> Result<Vec<u8>, TmuxError> {
+        self.make_place();
         let mut program = self.options.login.argv();
         program.push(self.options.program.clone().into());
         program.extend(self.address());
@@ -100,6 +103,17 @@ impl Tmux {
         }
         let (shell, args) = program.split_first().unwrap_or((&program[0], &[]));
         self.run(&self.login(Child::new(shell).args(args)), list.verb())
+    }
+
+    /// Makes the socket's directory, as `tmux -L` does and `tmux -S` does not.
+    fn make_place(&self) {
+        let Some(place) = self.options.socket.parent().filter(|place| !place.exists()) else {
+            return;
+        };
+        // tmux itself says what is wrong with a place that could not be made.
+        if let Err(error) = DirBuilder::new().mode(0o700).create(place) {
+            tracing::debug!(%error, place = %place.display(), "no directory for the socket");
+        }
     }
 
     fn login(&self, child: Child) -> Child {
