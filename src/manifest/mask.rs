@@ -1,6 +1,6 @@
 //! A copy of a manifest's text without its secrets. Owns what counts as one: every value under a key that
 //! has `env` in its name. Works on the text alone too, for a file that is no YAML is shown as well.
-//! Invariant: the copy has the same bytes at the same places, but for those of secrets.
+//! Invariant: the copy has the same bytes at the same places, but for those of secrets and of control characters.
 
 use std::ops::Range;
 
@@ -29,6 +29,11 @@ pub fn masked(text: &str, places: impl Iterator<Item = Range<usize>>) -> String 
             inside = Some(block);
         }
         start += line.len();
+    }
+    // A terminal would obey them.
+    let controls = text.char_indices().filter(|(_, c)| c.is_control() && !"\t\r\n".contains(*c));
+    for (at, control) in controls {
+        bytes[at..at + control.len_utf8()].fill(b'?');
     }
     // Only whole characters were replaced, by as many bytes of ASCII.
     String::from_utf8(bytes).unwrap_or_default()
