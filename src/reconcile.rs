@@ -135,6 +135,21 @@ pub enum StepResult {
     NotAttempted(String),
 }
 
+impl StepResult {
+    /// For those who ask later what happened.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let told = match self {
+            Self::Done(told) if told.is_empty() => "done".to_owned(),
+            Self::Done(told) => format!("done; {}", told.join("; ")),
+            Self::Failed(why) => format!("failed: {why}"),
+            Self::Held(_) => "held: it was no longer as it was planned".to_owned(),
+            Self::NotAttempted(because) => format!("not attempted: {because}"),
+        };
+        told.replace('\n', " ")
+    }
+}
+
 /// All that a pass did.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {

@@ -10,7 +10,7 @@ use crate::name::{Name, Uid};
 use crate::plan::{Entry, LaunchMode, Plan, Policy, Retirement, Step, StepKind, Verdict};
 use crate::record::{Place, Record, Records};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, Store};
+use crate::store::{self, Change, Store};
 use crate::world::{Act, ActError, Done, World};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -343,7 +343,11 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         if !matches!(result, StepResult::Done(_)) {
             self.unfinished.insert(name.clone());
         }
-        let took = Duration::try_from(self.now().duration_since(begun)).unwrap_or_default();
+        let at = self.now();
+        let took = Duration::try_from(at.duration_since(begun)).unwrap_or_default();
+        let text = result.in_a_line();
+        let (session, word) = (name.to_string(), verb.word().to_owned());
+        self.queue(Change::Event(store::Event { at, session, verb: word, text }));
         let line = Line { name: name.clone(), verb, result, took };
         self.outcome.lines.push(line.clone());
         (self.on)(Event::Ended(line));

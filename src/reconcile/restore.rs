@@ -87,7 +87,6 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         self.queue(Change::Put(Box::new(record)));
         self.queue(Change::Unbury(tombstone.record.uid));
         self.queue(Change::Finish(tombstone.record.uid));
-        self.commit()?;
         Ok(StepResult::Done(told))
     }
 

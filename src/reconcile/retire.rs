@@ -140,7 +140,6 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         if !matches!(result, StepResult::Done(_)) {
             self.queue(Change::Finish(record.uid));
         }
-        self.commit()?;
         Ok(result)
     }
 
@@ -348,7 +347,6 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             return Ok(failed(&error));
         }
         self.queue(Change::Remove(record.uid));
-        self.commit()?;
         Ok(StepResult::Done(Vec::new()))
     }
 
