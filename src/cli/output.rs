@@ -24,7 +24,7 @@ pub fn out(text: &str) -> Result<(), Failure> {
 /// Writes a line to standard error; where that fails there is nobody left to tell.
 pub fn say(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    if let Err(error) = writeln!(stderr, "{text}") {
+    if let Err(error) = writeln!(stderr, "{}", text.trim_end()) {
         tracing::debug!(%error, "standard error cannot be written");
     }
 }
@@ -38,10 +38,10 @@ pub fn warn(text: &str) {
 #[must_use]
 pub fn progress(context: &Context) -> Progress {
     let style = context.error_style();
-    if context.terminals.error {
-        Progress::on_terminal(style)
-    } else {
-        Progress::as_lines(style, Box::new(std::io::stderr()))
+    match (context.terminals.error, context.terminals.output) {
+        (true, true) => Progress::on_terminal(style),
+        (true, false) => Progress::on_terminal(style).keeping_steps(),
+        (false, _) => Progress::as_lines(style, Box::new(std::io::stderr())),
     }
 }
 

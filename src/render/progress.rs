@@ -1,6 +1,6 @@
-//! What is being done, on standard error while it is done: a spinner a step on a terminal, else a line for
-//! each step that ended. Invariant: nothing of it reaches standard output, and nothing of it stays on a
-//! terminal but lines that were finished.
+//! What is being done, on standard error while it is done: a spinner a step on a terminal, and what is no step
+//! as a line. Invariant: nothing of it reaches standard output, and a step is told twice on no screen: its
+//! line stays only where the report goes elsewhere.
 
 use super::style::{Style, Tone};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,6 +16,7 @@ pub struct Progress {
     running: Mutex<BTreeMap<String, ProgressBar>>,
     bars: MultiProgress,
     lines: Option<Mutex<Box<dyn Write + Send>>>,
+    keeps: bool,
 }
 
 impl fmt::Debug for Progress {
@@ -31,15 +32,23 @@ impl Progress {
     #[must_use]
     pub fn on_terminal(style: Style) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { style, running: Mutex::default(), bars, lines: None }
+        Self { style, running: Mutex::default(), bars, lines: None, keeps: false }
     }
 
-    /// Elsewhere: a line for each step that ended, written to `out`. What cannot be written is dropped:
-    /// progress never stops the work.
+    /// Elsewhere: only what is no step, written to `out`; the report tells the steps. What cannot be written
+    /// is dropped: progress never stops the work.
     #[must_use]
     pub fn as_lines(style: Style, out: Box<dyn Write + Send>) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        Self { style, running: Mutex::default(), bars, lines: Some(Mutex::new(out)) }
+        let lines = Some(Mutex::new(out));
+        Self { style, running: Mutex::default(), bars, lines, keeps: false }
+    }
+
+    /// With a line that stays for each step that ended: for a report that goes elsewhere.
+    #[must_use]
+    pub fn keeping_steps(mut self) -> Self {
+        self.keeps = true;
+        self
     }
 
     /// A step began: `what` is done for `name`.
@@ -99,8 +108,10 @@ impl Progress {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
-        let line = format!("{} {name}  {what}", self.style.paint(tone, sign));
-        self.say(line.trim_end());
+        if self.keeps {
+            let line = format!("{} {name}  {what}", self.style.paint(tone, sign));
+            self.say(line.trim_end());
+        }
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ProgressBar>> {
@@ -134,9 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_every_step_that_ended_is_a_line() {
+    fn steps_are_told_only_where_the_report_goes_elsewhere() {
         let written = Shared::default();
         let progress = Progress::as_lines(Style::PLAIN, Box::new(written.clone()));
+        progress.begin("api", "create");
+        progress.done("api", "create");
+        progress.say("waiting");
+        let progress = progress.keeping_steps();
         progress.begin("api", "create");
         progress.turn("api", "git worktree add");
         progress.done("api", "create");
@@ -145,7 +160,7 @@ mod tests {
         progress.say("waiting");
         let text = written.0.lock().expect("nobody panicked").clone();
         let text = String::from_utf8(text).expect("text");
-        assert_eq!(text, "✓ api  create\n✗ etl  stop: it is busy\nwaiting\n");
+        assert_eq!(text, "waiting\n✓ api  create\n✗ etl  stop: it is busy\nwaiting\n");
     }
 
     #[test]
