@@ -19,12 +19,13 @@ use crate::manifest::files::{Disk, FileError, Files};
 use crate::manifest::fleet::Fleet;
 use crate::manifest::problem::Problems;
 use crate::manifest::{self, Input};
+use crate::render::style::Choice;
 use args::{Cli, TrashVerb, Verb};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 use context::Context;
 use desk::Desk;
 use globset::GlobMatcher;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -47,10 +48,30 @@ pub fn main() -> ExitCode {
 }
 
 fn help_or_usage(error: &clap::Error) -> ExitCode {
+    let text = match asked_colour() {
+        Some(Choice::Never) => Some(error.render().to_string()),
+        Some(Choice::Always) => Some(error.render().ansi().to_string()),
+        Some(Choice::Auto) | None => None,
+    };
     // A closed pipe is all that can go wrong here, and then nobody listens.
-    let printed = error.print();
+    let printed = match (text, error.use_stderr()) {
+        (None, _) => error.print(),
+        (Some(text), true) => std::io::stderr().write_all(text.as_bytes()),
+        (Some(text), false) => std::io::stdout().write_all(text.as_bytes()),
+    };
     tracing::debug!(?printed, "usage");
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+/// The colour that a command line asks for which does not parse.
+fn asked_colour() -> Option<Choice> {
+    let args: Vec<String> = std::env::args().collect();
+    let word = args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix("--color=") {
+        Some(word) => Some(word),
+        None if arg == "--color" => args.get(at + 1).map(String::as_str),
+        None => None,
+    });
+    Choice::from_str(word?, true).ok()
 }
 
 fn fail(failure: &Failure, context: Option<&Context>) -> ExitCode {
@@ -60,6 +81,10 @@ fn fail(failure: &Failure, context: Option<&Context>) -> ExitCode {
 }
 
 fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
+    if context.reads_stdin() && !matches!(verb, Some(Verb::Validate(_) | Verb::Diff(_))) {
+        let message = "standard input is a manifest for diff and validate only";
+        return Err(Failure::new(Exit::Usage, message).with_help("name a file: -f FILE"));
+    }
     match verb {
         None => read::table(Desk::open(context)?),
         Some(Verb::Validate(args)) => read::validate(&context, args.output),

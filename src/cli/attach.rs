@@ -13,8 +13,7 @@ use std::path::Path;
 /// Usage for an unknown name, refused when it has no pane, unknown when tmux cannot be seen.
 pub fn attach(mut desk: Desk, target: &Target) -> Result<Exit, Failure> {
     let name = desk.name(target.name.as_str())?;
-    let policy = desk.policy();
-    let (snapshot, _) = desk.survey(&policy);
+    let (snapshot, _) = desk.look()?;
     let server = match &snapshot.tmux {
         Observed::Known(server) => server,
         Observed::Absent(_) => return Err(no_pane(name.as_str())),

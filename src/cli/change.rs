@@ -46,6 +46,7 @@ pub fn apply(mut desk: Desk, args: &Apply) -> Result<Exit, Failure> {
 }
 
 fn dry_run(mut desk: Desk, policy: &Policy) -> Result<Exit, Failure> {
+    super::guard::refuse_other_socket(&desk)?;
     let (_, plan) = desk.survey(policy);
     output::out(&crate::render::plan::plan_text(&plan, &desk.view()))?;
     Ok(if verdict::cannot_see(&plan) { Exit::CannotObserve } else { Exit::Done })
@@ -121,6 +122,7 @@ fn refuse_gone(desk: &Desk, names: &BTreeSet<Name>) -> Result<(), Failure> {
 /// Refused when it would cut somebody off.
 pub fn stop(mut desk: Desk, args: &Stop) -> Result<Exit, Failure> {
     let names = names(&desk, &args.names)?;
+    refuse_missing(&desk, &names, "stop")?;
     let stop = wish(&desk, WishKind::Stop, args.why.as_ref(), None);
     let now = if args.now { names.clone() } else { BTreeSet::new() };
     let policy = Policy { now, ..about(&desk, &names) };
@@ -151,7 +153,11 @@ pub fn hold(mut desk: Desk, args: &Hold) -> Result<Exit, Failure> {
     let hold = wish(&desk, WishKind::Hold, args.why.as_ref(), args.period.map(|p| p.0));
     let wishes = names.iter().map(|name| (name.clone(), Some(hold.clone()))).collect();
     converge::wishes_only(&mut desk, &wishes)?;
-    say_each(&names, "held", "release");
+    let view = desk.view();
+    for name in &names {
+        let lift = view.command(&format!("release {name}"));
+        output::say(&format!("{name}: held; lift it with: {lift}"));
+    }
     Ok(Exit::Done)
 }
 
@@ -174,18 +180,18 @@ fn which(desk: &Desk, targets: &[Target]) -> Result<BTreeSet<Name>, Failure> {
         return Ok(desk.records.sessions.values().map(|record| record.name.clone()).collect());
     }
     let names = names(desk, targets)?;
+    refuse_missing(desk, &names, "hold or release")?;
+    Ok(names)
+}
+
+fn refuse_missing(desk: &Desk, names: &BTreeSet<Name>, what: &str) -> Result<(), Failure> {
     match names.iter().find(|name| desk.records.by_name(name).is_none()) {
         Some(missing) => Err(Failure::new(
             Exit::Refused,
-            format!("{missing} has not been created yet: there is nothing to hold or release"),
-        )),
-        None => Ok(names),
-    }
-}
-
-fn say_each(names: &BTreeSet<Name>, what: &str, lift: &str) {
-    for name in names {
-        output::say(&format!("{name}: {what}; lift it with: fleetctl {lift} {name}"));
+            format!("{missing} has not been created yet: there is nothing to {what}"),
+        )
+        .with_help("state: stopped in the file keeps it from being started")),
+        None => Ok(()),
     }
 }
 

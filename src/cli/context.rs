@@ -7,6 +7,7 @@ use crate::name::{Installation, Name, Uid};
 use crate::process::alive;
 use crate::render::View;
 use crate::render::style::{Stream, Style};
+use crate::store::Store;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -84,11 +85,7 @@ impl Context {
             boot: alive::boot_id().map_err(|error| unreadable("the kernel's boot id", &error))?,
             program: program()?,
             shell: shell(&env),
-            user: env
-                .get("USER")
-                .or_else(|| env.get("LOGNAME"))
-                .cloned()
-                .unwrap_or_else(|| user_id.to_string()),
+            user: login_name(&env, user_id),
             inside: env.get("FLEET_UID").and_then(|text| text.parse().ok()),
             test: env.get("FLEETCTL_TEST").is_some_and(|value| value == "1"),
             terminals: Terminals {
@@ -127,6 +124,9 @@ impl Context {
         }
         if let (Some(_), Some(given)) = (self.inside, self.env.get("FLEET_FILE")) {
             return self.named(Path::new(given), "this session's $FLEET_FILE");
+        }
+        if let Some(given) = self.inside.and_then(|uid| self.manifest_of(uid)) {
+            return Ok(given);
         }
         if let Some(found) =
             self.cwd.ancestors().map(|up| up.join("fleet.yaml")).find(|at| at.is_file())
@@ -251,7 +251,7 @@ impl Context {
             .filter_map(Result::ok)
             .filter(|entry| entry.path().join("fleet.db").is_file())
             .filter_map(|entry| {
-                let manifest = crate::store::Store::open_to_read(&entry.path())
+                let manifest = Store::open_to_read(&entry.path())
                     .ok()
                     .flatten()
                     .and_then(|store| store.manifest().ok().flatten());
@@ -262,13 +262,24 @@ impl Context {
         known
     }
 
+    /// The manifest of the fleet that a session belongs to: a pane that its human opened beside it has the
+    /// session's uid and nothing else, and its worktree holds a stale copy of the manifest.
+    fn manifest_of(&self, uid: Uid) -> Option<PathBuf> {
+        let known = self.known_fleets().into_iter().filter_map(|(fleet, manifest)| {
+            let store = Store::open_to_read(&self.fleet_state(&fleet)).ok().flatten()?;
+            store.records().ok()?.sessions.contains_key(&uid).then_some(manifest?)
+        });
+        known.into_iter().find(|manifest| manifest.is_file())
+    }
+
     /// The tmux socket that a manifest names, as an absolute path.
     ///
     /// # Errors
     /// Refused: a test must not reach the user's own server.
     pub fn socket(&self, socket: &crate::manifest::fleet::Socket) -> Result<PathBuf, Failure> {
         use crate::manifest::fleet::Socket;
-        let directory = self.env.get("TMUX_TMPDIR").map(Path::new);
+        // tmux passes over a directory that is not there.
+        let directory = self.env.get("TMUX_TMPDIR").map(Path::new).filter(|dir| dir.is_dir());
         let user = rustix::process::geteuid().as_raw();
         let default = crate::tmux::default_socket(directory, user);
         match socket {
@@ -310,6 +321,20 @@ fn program() -> Result<PathBuf, Failure> {
         std::env::current_exe().map_err(|error| unreadable("the path of fleetctl", &error))?;
     let text = path.to_string_lossy();
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
+}
+
+/// The user's name: as the login set it, else as the system knows the user.
+fn login_name(env: &BTreeMap<String, String>, id: u32) -> String {
+    let set = |name| env.get(name).filter(|value: &&String| !value.is_empty()).cloned();
+    let known = || {
+        let users = std::fs::read_to_string("/etc/passwd").ok()?;
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+        })
+    };
+    set("USER").or_else(|| set("LOGNAME")).or_else(known).unwrap_or_else(|| id.to_string())
 }
 
 fn shell(env: &BTreeMap<String, String>) -> PathBuf {

@@ -83,14 +83,20 @@ pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
         exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
     }
     let Some(limit) = ask.wait else { return Ok(exit) };
-    while let Waiting::Yes = waiting(desk, ask) {
-        if begun.elapsed() >= limit {
-            return Ok(Exit::Timeout);
+    loop {
+        let (_, plan) = desk.survey(&ask.policy);
+        let waits = verdict::waiting(&plan);
+        if waits.is_empty() && plan.order.is_empty() {
+            return Ok(exit);
         }
-        crate::process::pause(AGAIN);
-        exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
+        if begun.elapsed() >= limit {
+            return Err(Failure::from(Trouble::WaitedInVain { what: waits.join(", ") }));
+        }
+        if !plan.order.is_empty() {
+            exit = pass(desk, &mut store, ask)?;
+        }
+        crate::process::pause(AGAIN.min(limit.saturating_sub(begun.elapsed())));
     }
-    Ok(exit)
 }
 
 /// How many sessions of the file stand still because the owner of their worktree was taken down.
@@ -388,21 +394,6 @@ fn held(name: &Name, reason: &HoldReason, (plan, view): (&Plan, &View)) -> Strin
     let hold = Hold { wants: Wants::Nothing, reason: reason.clone() };
     let entry = plan.entries.iter().find(|entry| entry.name == *name);
     entry.map(|entry| hold_text(entry, &hold, view).join("; ")).unwrap_or_default()
-}
-
-enum Waiting {
-    Yes,
-    No,
-}
-
-fn waiting(desk: &mut Desk, ask: &Ask) -> Waiting {
-    let (_, plan) = desk.survey(&ask.policy);
-    let waits = |kind: Kind| matches!(kind, Kind::Deferred | Kind::Queued | Kind::Pending);
-    let any = plan.entries.iter().any(|entry| {
-        waits(Kind::of(&entry.verdict))
-            || entry.deferred.as_ref().is_some_and(|hold| waits(Kind::of_hold(&hold.reason)))
-    });
-    if any || !plan.order.is_empty() { Waiting::Yes } else { Waiting::No }
 }
 
 fn pass_if_due(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Option<Exit>, Failure> {

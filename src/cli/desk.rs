@@ -2,9 +2,10 @@
 //! changes nothing.
 
 use super::context::Context;
-use crate::error::{Failure, Trouble};
+use crate::error::{Exit, Failure, Trouble};
 use crate::git::Git;
 use crate::manifest::fleet::Fleet;
+use crate::name::{Name, Uid};
 use crate::paths::Paths;
 use crate::plan::{Plan, Policy};
 use crate::process::{self, Child};
@@ -12,7 +13,7 @@ use crate::reconcile::{House, survey};
 use crate::record::Records;
 use crate::render::View;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tmux::{Login, Options, Tmux};
 use crate::world::World;
 use crate::world::live::Live;
@@ -46,6 +47,19 @@ pub struct Desk {
     pub live: Live,
     /// What goes into marks and launch files.
     pub house: House,
+    /// The session in whose run this program is.
+    pub inside: Option<Inside>,
+}
+
+/// A session of a fleet, this one or another, from within.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    /// Which incarnation.
+    pub uid: Uid,
+    /// Its name, if a store knows it.
+    pub name: Option<Name>,
+    /// It is a shell or a plain command, and so its human's.
+    pub shell: bool,
 }
 
 impl Desk {
@@ -58,14 +72,12 @@ impl Desk {
         let fleet = super::load(&context, &manifest)?;
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
-        let store = Store::open_to_read(paths.directory())?;
-        if let Some(store) = &store {
-            store.refuse_other_machine(&context.machine)?;
-        }
-        let (records, applied_from, recorded_socket) = match &store {
-            Some(store) => (store.records()?, store.manifest()?, store.socket()?),
-            None => (Records::default(), None, None),
-        };
+        let (records, applied_from, recorded_socket) = remembered(&paths, &context.machine)
+            .map_err(|error| Failure {
+                // What is not known is neither "no difference" nor "differences".
+                exit: Exit::CannotObserve,
+                ..Failure::from(error)
+            })?;
         let live = live(&context, &paths, (&socket, &records))?;
         let house = House {
             installation: context.installation.clone(),
@@ -75,7 +87,9 @@ impl Desk {
             user: context.user.clone(),
             grace: GRACE,
         };
+        let inside = context.inside.and_then(|uid| inside(&context, &records, uid));
         Ok(Self {
+            inside,
             context,
             manifest,
             fleet,
@@ -93,10 +107,20 @@ impl Desk {
     #[must_use]
     pub fn policy(&self) -> Policy {
         Policy {
-            inside: self.context.inside,
+            inside: self.inside.as_ref().map(|inside| inside.uid),
             agent_state: self.paths.agent_states(),
             ..Policy::new(self.context.installation.clone())
         }
+    }
+
+    /// Looks and plans for a verb that only reads.
+    ///
+    /// # Errors
+    /// Refused: the fleet lives on another tmux socket than the file names.
+    pub fn look(&mut self) -> Result<(Snapshot, Plan), Failure> {
+        super::guard::refuse_other_socket(self)?;
+        let policy = self.policy();
+        Ok(self.survey(&policy))
     }
 
     /// Looks and plans. Changes nothing.
@@ -114,7 +138,7 @@ impl Desk {
     ///
     /// # Errors
     /// Usage: a name is neither in the file nor live.
-    pub fn names(&self, given: &[String]) -> Result<BTreeSet<crate::name::Name>, Failure> {
+    pub fn names(&self, given: &[String]) -> Result<BTreeSet<Name>, Failure> {
         given.iter().map(|text| self.name(text)).collect()
     }
 
@@ -122,13 +146,13 @@ impl Desk {
     ///
     /// # Errors
     /// Usage: it is neither in the file nor live.
-    pub fn name(&self, given: &str) -> Result<crate::name::Name, Failure> {
+    pub fn name(&self, given: &str) -> Result<Name, Failure> {
         let long = format!("{}/", self.fleet.name);
         let short = given.strip_prefix(&long).unwrap_or(given);
-        let known = |name: &crate::name::Name| {
+        let known = |name: &Name| {
             self.fleet.sessions.contains_key(name) || self.records.by_name(name).is_some()
         };
-        match short.parse::<crate::name::Name>() {
+        match short.parse::<Name>() {
             Ok(name) if known(&name) => Ok(name),
             Ok(_) | Err(_) => Err(self.unknown(short)),
         }
@@ -136,7 +160,7 @@ impl Desk {
 
     /// The line of a session's entry in the file; `None` where only the parsed file knows it.
     #[must_use]
-    pub fn line_of(&self, name: &crate::name::Name) -> Option<usize> {
+    pub fn line_of(&self, name: &Name) -> Option<usize> {
         let text = std::fs::read_to_string(&self.manifest).ok()?;
         let begins = |line: &str| {
             let line = line.trim_start();
@@ -160,6 +184,41 @@ impl Desk {
             .map(|(_, name)| name.to_string());
         Failure::from(Trouble::NoSession { name: given.to_owned(), nearest })
     }
+}
+
+/// What the store knows: records, the manifest applied from, the socket lived on.
+type Remembered = (Records, Option<PathBuf>, Option<PathBuf>);
+
+fn remembered(paths: &Paths, machine: &str) -> Result<Remembered, StoreError> {
+    let Some(store) = Store::open_to_read(paths.directory())? else {
+        return Ok(Remembered::default());
+    };
+    store.refuse_other_machine(machine)?;
+    Ok((store.records()?, store.manifest()?, store.socket()?))
+}
+
+/// The session that this program runs in. `FLEET_UID` alone does not tell: tmux gives it to the panes that a
+/// human opens beside ours too. An agent's own processes are of its kernel session, or have no `TMUX_PANE`,
+/// which the launch removes.
+fn inside(context: &Context, records: &Records, uid: Uid) -> Option<Inside> {
+    let record = records.sessions.get(&uid).cloned().or_else(|| {
+        let known = context.known_fleets();
+        known.iter().find_map(|(fleet, _)| {
+            let store = Store::open_to_read(&context.fleet_state(fleet)).ok().flatten()?;
+            store.records().ok()?.sessions.remove(&uid)
+        })
+    });
+    let session = rustix::process::getsid(None).ok().map(|sid| sid.as_raw_nonzero().get());
+    let runtime = record.as_ref().and_then(|record| record.runtime.as_ref());
+    let own = runtime.is_some_and(|runtime| i32::try_from(runtime.pid).ok() == session);
+    if !own && context.env.contains_key("TMUX_PANE") {
+        return None;
+    }
+    Some(Inside {
+        uid,
+        shell: record.as_ref().is_some_and(|record| record.applied.parting.shell),
+        name: record.map(|record| record.name),
+    })
 }
 
 /// The drivers for one fleet.

@@ -3,36 +3,21 @@
 
 use super::desk::Desk;
 use crate::error::{Exit, Failure, Trouble};
-use crate::name::Uid;
 use crate::snapshot::{Marked, Observed};
-use crate::store::Store;
 
 /// Inside an agent's session only reading verbs work. A guard against honest mistakes, not a sandbox.
 ///
 /// # Errors
 /// Refused.
 pub fn refuse_agents(desk: &Desk) -> Result<(), Failure> {
-    let Some(uid) = desk.context.inside else { return Ok(()) };
-    if is_shell(desk, uid) {
-        return Ok(());
+    match &desk.inside {
+        Some(inside) if !inside.shell => {
+            let name = inside.name.as_ref();
+            let session = name.map_or_else(|| "of an agent".into(), ToString::to_string);
+            Err(Failure::from(Trouble::InsideSession { session }))
+        }
+        _ => Ok(()),
     }
-    let record = desk.records.sessions.get(&uid);
-    let session = record.map_or_else(|| "of an agent".into(), |record| record.name.to_string());
-    Err(Failure::from(Trouble::InsideSession { session }))
-}
-
-/// A shell session is its human's. A uid that nobody knows is taken for an agent's.
-fn is_shell(desk: &Desk, uid: Uid) -> bool {
-    if let Some(record) = desk.records.sessions.get(&uid) {
-        return record.applied.parting.shell;
-    }
-    desk.context.known_fleets().iter().any(|(fleet, _)| {
-        let store = Store::open_to_read(&desk.context.fleet_state(fleet)).ok().flatten();
-        let records = store.and_then(|store| store.records().ok());
-        records
-            .and_then(|records| records.sessions.get(&uid).map(|r| r.applied.parting.shell))
-            .unwrap_or(false)
-    })
 }
 
 /// A fleet belongs to the manifest that it was first applied from.

@@ -57,8 +57,7 @@ fn validate_json(context: &Context) -> Result<Exit, Failure> {
 /// # Errors
 /// What keeps the fleet from being looked at.
 pub fn diff(mut desk: Desk, form: PlanOutput) -> Result<Exit, Failure> {
-    let policy = desk.policy();
-    let (_, plan) = desk.survey(&policy);
+    let (_, plan) = desk.look()?;
     let view = desk.view();
     output::out(&match form {
         PlanOutput::Text => plan_text(&plan, &view),
@@ -83,8 +82,7 @@ pub fn get(mut desk: Desk, args: &Get) -> Result<Exit, Failure> {
     if args.kind == List::Trash {
         return trash::list(desk, args.output);
     }
-    let policy = desk.policy();
-    let (_, plan) = desk.survey(&policy);
+    let (_, plan) = desk.look()?;
     output::out(&listed(&desk, &plan, args))?;
     Ok(if verdict::cannot_see(&plan) { Exit::CannotObserve } else { Exit::Done })
 }
@@ -114,8 +112,7 @@ fn listed(desk: &Desk, plan: &Plan, args: &Get) -> String {
 /// Usage for an unknown name; what keeps the fleet from being looked at.
 pub fn describe(mut desk: Desk, target: &Target) -> Result<Exit, Failure> {
     let name = desk.name(target.name.as_str())?;
-    let policy = desk.policy();
-    let (_, plan) = desk.survey(&policy);
+    let (_, plan) = desk.look()?;
     let entry = plan.entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{name} is neither in the file nor live"))
     })?;

@@ -62,3 +62,14 @@ pub fn cannot_see(plan: &Plan) -> bool {
     !plan.blind.is_empty()
         || plan.entries.iter().any(|entry| Kind::of(&entry.verdict) == Kind::Unknown)
 }
+
+/// The sessions that wait for idleness, a place or another session.
+#[must_use]
+pub fn waiting(plan: &Plan) -> Vec<&str> {
+    let waits = |kind: Kind| matches!(kind, Kind::Deferred | Kind::Queued | Kind::Pending);
+    let entries = plan.entries.iter().filter(|entry| {
+        waits(Kind::of(&entry.verdict))
+            || entry.deferred.as_ref().is_some_and(|hold| waits(Kind::of_hold(&hold.reason)))
+    });
+    entries.map(|entry| entry.name.as_str()).collect()
+}
