@@ -18,6 +18,7 @@ mod git_salvage;
 mod git_trash;
 mod git_work;
 mod house;
+mod input;
 #[cfg(feature = "failpoints")]
 mod killed_runs;
 #[cfg(feature = "failpoints")]
@@ -35,8 +36,15 @@ mod retire_ways;
 mod retire_work;
 mod retire_yard;
 mod sandbox;
+mod screens;
+mod shop;
 mod stage;
 mod tmux_act;
 mod tmux_look;
 mod tmux_start;
+mod unseen;
+mod verbs_apply;
+mod verbs_inside;
+mod verbs_rm;
+mod verbs_stop;
 mod worlds;
