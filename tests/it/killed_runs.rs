@@ -1,7 +1,7 @@
 //! A run that is killed between any two of its effects, and finished by the next one: the same end as without
 //! the kill.
 
-use crate::killed_yard::Killed;
+use crate::killed_yard::{Killed, run_until};
 use crate::retire_yard::{IDLE, Yard};
 
 const APPLY: [&str; 2] = ["apply", "--yes"];
@@ -157,4 +157,48 @@ fn an_update_survives_a_kill_anywhere() {
         yard
     };
     killed(&changed, &APPLY);
+}
+
+#[test]
+fn a_create_that_was_killed_goes_with_its_session_when_that_leaves_the_file() {
+    for at in 1.. {
+        let yard = Yard::new();
+        yard.without_old("");
+        yard.apply().ok();
+        yard.both("");
+        if run_until(&yard, &APPLY, at).code != -1 {
+            return;
+        }
+        yard.without_old("");
+        let applied = yard.apply();
+        assert_eq!(applied.code, 0, "at {at}: {applied:#?}");
+        assert!(!yard.tree("old").exists(), "at {at}: {applied:#?}");
+        yard.sandbox.tmux(&["has-session", "-t", "=shop/old"]).code(1);
+        yard.converged();
+    }
+}
+
+#[test]
+fn a_decommission_that_was_killed_is_undone_by_putting_the_session_back() {
+    for at in 1.. {
+        let yard = dirty();
+        let killed = run_until(&yard, &["rm", "old", "--archive"], at).code == -1;
+        yard.both("");
+        let applied = yard.apply();
+        assert_eq!(applied.code, 0, "at {at}: {applied:#?}");
+        yard.sandbox.tmux(&["has-session", "-t", "=shop/old"]).ok();
+        yard.converged();
+        // Its work is either still there or can be had back.
+        if yard.git("old", &["status", "--porcelain"]).is_empty() {
+            yard.without_old("");
+            yard.apply().ok();
+            let trash = yard.trash();
+            yard.run(&["restore", &trash[1]]).ok();
+        }
+        let status = yard.git("old", &["status", "--porcelain"]);
+        assert_eq!(status, "MM README\n?? notes.md\n", "at {at}");
+        if !killed {
+            return;
+        }
+    }
 }

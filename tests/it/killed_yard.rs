@@ -74,7 +74,7 @@ fn within_a_moment(condition: impl Fn() -> bool) -> bool {
 }
 
 /// Runs the binary until its n-th boundary.
-fn run_until(yard: &Yard, args: &[&str], at: u32) -> Output {
+pub fn run_until(yard: &Yard, args: &[&str], at: u32) -> Output {
     let mut command = yard.sandbox.command(env!("CARGO_BIN_EXE_fleetctl"));
     command.env("FLEETCTL_FAILPOINT", at.to_string());
     Sandbox::run(command.args(args).current_dir(yard.sandbox.path("conf")))

@@ -121,6 +121,70 @@ fn renamed(yard: &Yard) {
     fs::remove_file(yard.tree("old").join(".gitignore")).expect("it is there");
 }
 
+/// Rarer deeds, by which a careful user might lose something.
+const RARE: [Deed; 9] = [
+    Deed { name: "orphan branch", does: orphan, risk: Some("2 staged") },
+    Deed { name: "odd names", does: odd_names, risk: Some("4 untracked") },
+    Deed { name: "modes and links", does: modes, risk: Some("2 modified, 1 untracked") },
+    Deed { name: "intent to add", does: intent_to_add, risk: Some("1 modified") },
+    Deed { name: "skip-worktree", does: skipped, risk: Some("hidden from git status") },
+    Deed { name: "a submodule with work in it", does: submodule, risk: Some("sub") },
+    Deed { name: "a stash on no branch", does: loose_stash, risk: Some("1 stash") },
+    Deed { name: "an amended commit", does: amended, risk: Some("1 commit on no branch") },
+    Deed { name: "a worktree inside", does: nested, risk: Some("repositories inside: nested") },
+];
+
+fn orphan(yard: &Yard) {
+    yard.git("old", &["checkout", "-q", "--orphan", "fresh"]);
+}
+
+fn odd_names(yard: &Yard) {
+    for name in ["with space", "new\nline", "-rf", "\u{e9}t\u{e9} \"quoted\" # $HOME"] {
+        yard.write("old", name, "odd\n");
+    }
+}
+
+fn modes(yard: &Yard) {
+    let tree = yard.tree("old");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(tree.join("README"), executable).expect("it is there");
+    fs::remove_file(tree.join(".gitignore")).expect("it is there");
+    std::os::unix::fs::symlink("/nowhere", tree.join(".gitignore")).expect("it is free");
+    std::os::unix::fs::symlink("README", tree.join("link")).expect("it is free");
+}
+
+fn intent_to_add(yard: &Yard) {
+    yard.write("old", "later.txt", "later\n");
+    yard.git("old", &["add", "-N", "later.txt"]);
+}
+
+fn skipped(yard: &Yard) {
+    yard.git("old", &["update-index", "--skip-worktree", "README"]);
+    yard.write("old", "README", "hidden edit\n");
+}
+
+fn submodule(yard: &Yard) {
+    let library = yard.sandbox.repo("library").display().to_string();
+    let allow = "protocol.file.allow=always";
+    yard.git("old", &["-c", allow, "submodule", "--quiet", "add", &library, "sub"]);
+    yard.git("old", &["commit", "-q", "-m", "sub"]);
+    yard.write("old", "sub/README", "work in it\n");
+}
+
+fn loose_stash(yard: &Yard) {
+    yard.git("old", &["checkout", "-q", "--detach"]);
+    stash(yard);
+}
+
+fn amended(yard: &Yard) {
+    yard.commit("old", "a.txt", "1\n");
+    yard.git("old", &["commit", "-q", "--amend", "-m", "better"]);
+}
+
+fn nested(yard: &Yard) {
+    yard.git("old", &["worktree", "add", "-q", "--detach", "nested"]);
+}
+
 /// Settings in a user's repository that make git hide or rewrite what it tells.
 const HOSTILE: [(&str, &str); 12] = [
     ("status.showUntrackedFiles", "no"),
@@ -206,4 +270,9 @@ fn work_is_seen_whatever_the_repository_tells_git_to_hide() {
 #[test]
 fn operations_are_seen_whatever_the_repository_tells_git_to_hide() {
     DEEDS.iter().skip(8).for_each(|deed| follow(deed, true));
+}
+
+#[test]
+fn what_a_careful_user_might_lose_is_held_and_comes_back() {
+    RARE.iter().for_each(|deed| follow(deed, false));
 }

@@ -118,7 +118,7 @@ pub struct Portrait {
 
 impl Portrait {
     fn of(yard: &Yard, tree: &Path) -> Self {
-        let looks: [&[&str]; 8] = [
+        let looks: [&[&str]; 6] = [
             &["ls-files", "-s", "-v", "--full-name"],
             &["-c", "core.fsmonitor=false", "diff", "--cached", "--binary"],
             &[
@@ -130,8 +130,6 @@ impl Portrait {
                 "--ignored",
                 "--untracked-files=all",
             ],
-            &["rev-parse", "HEAD"],
-            &["rev-parse", "--symbolic-full-name", "HEAD"],
             &["stash", "list", "--format=%H %gs"],
             &["for-each-ref", "refs/heads", "refs/tags", "refs/bisect", "refs/worktree"],
             &["ls-files", "-u"],
