@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How many `git worktree add` run at once: more than the disk and two cores can use is only contention.
-const CHECKOUTS: usize = 4;
+/// How many `git worktree add` run at once: two are 0.58 of one after the other on two cores, four 0.69.
+const CHECKOUTS: usize = 2;
 
 /// How long what is left of an earlier run has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(5);
