@@ -8,6 +8,7 @@ pub mod change;
 pub mod context;
 pub mod converge;
 pub mod desk;
+pub mod early;
 pub mod guard;
 pub mod output;
 pub mod read;
@@ -24,6 +25,7 @@ use args::{Cli, TrashVerb, Verb};
 use clap::{CommandFactory, Parser, ValueEnum};
 use context::Context;
 use desk::Desk;
+use early::Purpose;
 use globset::GlobMatcher;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -98,7 +100,9 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         Some(Verb::Diff(args)) => read::diff(Desk::open(context)?, args.output),
         Some(Verb::Get(args)) => read::get(Desk::open(context)?, &args),
         Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
-        Some(Verb::Apply(args)) => change::apply(Desk::open(context)?, &args),
+        Some(Verb::Apply(args)) => {
+            change::apply(Desk::open_for(context, purpose_of(&args))?, &args)
+        }
         Some(Verb::Start(args)) => change::start(open_for_all(context, &args.names)?, &args),
         Some(Verb::Stop(args)) => change::stop(open_for_all(context, &args.names)?, &args),
         Some(Verb::Restart(args)) => change::restart(open_for_all(context, &args.names)?, &args),
@@ -122,6 +126,10 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::Usage, "__launch is run by panes, not by people"))
         }
     }
+}
+
+fn purpose_of(args: &args::Apply) -> Purpose {
+    if args.dry_run { Purpose::Look } else { Purpose::Change }
 }
 
 fn open_for_all(context: Context, targets: &[args::Target]) -> Result<Desk, Failure> {

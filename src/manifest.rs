@@ -16,6 +16,7 @@ mod ground;
 mod locate;
 mod mask;
 mod overlay;
+pub mod peek;
 pub mod problem;
 mod profiles;
 mod raw;

@@ -18,6 +18,7 @@ pub use lock::{Lock, LockError};
 
 use crate::name::Installation;
 use crate::record::{Record, Records};
+use crate::snapshot::ServerId;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row};
@@ -146,6 +147,15 @@ impl Store {
     /// Any [`StoreError`].
     pub fn socket(&self) -> Result<Option<PathBuf>, StoreError> {
         Ok(schema::meta(&self.connection, "socket")?.map(PathBuf::from))
+    }
+
+    /// The tmux server last seen.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn server(&self) -> Result<Option<ServerId>, StoreError> {
+        let text = schema::meta(&self.connection, "server")?;
+        text.map(|text| from_json("meta", &text)).transpose()
     }
 
     /// All that a pass needs to know, as it is at one moment.

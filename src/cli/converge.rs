@@ -117,15 +117,25 @@ pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> 
     super::guard::refuse_agents(desk)?;
     super::guard::refuse_other_manifest(desk, take_over)?;
     super::guard::refuse_other_socket(desk)?;
+    if let Some(lock) = desk.lock.take() {
+        // Nobody else has written since the store was read, nor since the look began.
+        return write_to(desk, lock);
+    }
+    desk.live.early = None;
     let lock = Lock::acquire(desk.paths.directory()).map_err(|error| match error {
         LockError::Held { pid } => {
             Failure::from(Trouble::Locked { fleet: desk.fleet.name.clone(), pid })
         }
         LockError::Open { .. } => Failure::because(Exit::Failed, &error),
     })?;
-    let mut store = Store::open_to_write(desk.paths.directory(), &lock, &desk.context.machine)?;
+    let (lock, store) = write_to(desk, lock)?;
     desk.records = store.records()?;
     desk.live.last = desk.records.server.clone();
+    Ok((lock, store))
+}
+
+fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {
+    let mut store = Store::open_to_write(desk.paths.directory(), &lock, &desk.context.machine)?;
     let mut changes = Vec::new();
     if store.manifest()?.as_ref() != Some(&desk.manifest) {
         changes.push(Change::Manifest(desk.manifest.clone()));

@@ -2,6 +2,7 @@
 //! changes nothing.
 
 use super::context::Context;
+use super::early::{Early, Purpose};
 use crate::error::{Exit, Failure, Trouble};
 use crate::git::Git;
 use crate::manifest::fleet::Fleet;
@@ -13,13 +14,13 @@ use crate::reconcile::{House, survey};
 use crate::record::Records;
 use crate::render::View;
 use crate::snapshot::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::{Lock, Store, StoreError};
 use crate::tmux::{Login, Options, Tmux};
 use crate::world::World;
 use crate::world::live::Live;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an agent is given for its quit keys, and again for TERM.
@@ -47,6 +48,8 @@ pub struct Desk {
     pub live: Live,
     /// What goes into marks and launch files.
     pub house: House,
+    /// The fleet's lock, when it was taken before the store was read.
+    pub lock: Option<Lock>,
     /// The session in whose run this program is.
     pub inside: Option<Inside>,
 }
@@ -68,7 +71,16 @@ impl Desk {
     /// # Errors
     /// Usage for an invalid manifest; what keeps the store from being read.
     pub fn open(context: Context) -> Result<Self, Failure> {
+        Self::open_for(context, Purpose::Look)
+    }
+
+    /// The same, with the lock taken first where that is possible and wanted.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_for(context: Context, purpose: Purpose) -> Result<Self, Failure> {
         let manifest = context.manifest()?;
+        let early = Early::begin(&context, &manifest, purpose);
         let fleet = super::load(&context, &manifest)?;
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
@@ -78,7 +90,8 @@ impl Desk {
                 exit: Exit::CannotObserve,
                 ..Failure::from(error)
             })?;
-        let live = live(&context, &paths, (&socket, &records))?;
+        let (lock, early) = early.map_or((None, None), |early| early.of(&fleet.name, &socket));
+        let live = Live { early, ..live(&context, &paths, (&socket, &records))? };
         let house = House {
             installation: context.installation.clone(),
             manifest: manifest.clone(),
@@ -100,6 +113,7 @@ impl Desk {
             recorded_socket,
             live,
             house,
+            lock,
         })
     }
 
@@ -227,16 +241,7 @@ fn live(
     paths: &Paths,
     (socket, records): (&PathBuf, &Records),
 ) -> Result<Live, Failure> {
-    let path = context.env.get("PATH").map_or_else(Default::default, OsString::from);
-    let program = process::find_program("tmux", &path)
-        .ok_or_else(|| Failure::from(Trouble::Missing { program: "tmux" }))?;
-    let options = Options {
-        program,
-        socket: socket.clone(),
-        config: None,
-        login: Login::of(&context.os_env()),
-        boot: context.boot.clone(),
-    };
+    let options = options(context, socket)?;
     Ok(Live {
         tmux: Tmux::new(options.clone()),
         options,
@@ -246,6 +251,24 @@ fn live(
         last: records.server.clone(),
         env: context.env.clone(),
         panes: Vec::new(),
+        early: None,
+    })
+}
+
+/// How the tmux server on a socket is reached.
+///
+/// # Errors
+/// tmux is not installed.
+pub fn options(context: &Context, socket: &Path) -> Result<Options, Failure> {
+    let path = context.env.get("PATH").map_or_else(Default::default, OsString::from);
+    let program = process::find_program("tmux", &path)
+        .ok_or_else(|| Failure::from(Trouble::Missing { program: "tmux" }))?;
+    Ok(Options {
+        program,
+        socket: socket.to_owned(),
+        config: None,
+        login: Login::of(&context.os_env()),
+        boot: context.boot.clone(),
     })
 }
 

@@ -10,12 +10,14 @@ use crate::git::Git;
 use crate::name::Uid;
 use crate::paths::Paths;
 use crate::snapshot::{
-    Answers, Blind, LaunchFailure, Observed, Pane, Question, Repository, ServerId, Snapshot, Wanted,
+    Answers, Blind, LaunchFailure, Observed, Pane, Question, Repository, Server, ServerId,
+    Snapshot, Wanted,
 };
 use crate::tmux::{Options, Tmux};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 /// What the real world is made of.
 pub struct Live {
@@ -35,15 +37,19 @@ pub struct Live {
     pub options: Options,
     /// The panes of the last look.
     pub panes: Vec<Pane>,
+    /// A look that began before this world was made; the first one takes it.
+    pub early: Option<JoinHandle<Observed<Server>>>,
 }
 
 impl World for Live {
     fn observe(&mut self, wanted: &Wanted) -> Snapshot {
+        let early = self.early.take();
         let (git, tmux, repos) = (&self.git, &self.tmux, &wanted.repos);
         let (seen, repositories) = std::thread::scope(|scope| {
             let repositories = scope.spawn(|| repositories(git, repos));
-            let seen = tmux.settle_ending(tmux.look(self.last.as_ref()));
-            (seen, repositories.join())
+            let seen = early.and_then(|look| look.join().ok());
+            let seen = seen.unwrap_or_else(|| tmux.look(self.last.as_ref()));
+            (tmux.settle_ending(seen), repositories.join())
         });
         let repos = repositories.unwrap_or_else(|_| {
             let cause = "the look at it ended in a panic";
