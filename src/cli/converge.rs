@@ -198,6 +198,8 @@ fn refuse_what_would_be_cut_off(desk: &mut Desk, ask: &Ask) -> Result<(), Failur
         let refused = match Kind::of_hold(&hold.reason) {
             Kind::Unknown => Exit::CannotObserve,
             Kind::Deferred | Kind::Held => Exit::Refused,
+            // Without a wish of its own the verb goes against the one that stands.
+            Kind::Wished if !ask.wishes.contains_key(&entry.name) => Exit::Refused,
             _ => continue,
         };
         let why = hold_text(entry, hold, &view);

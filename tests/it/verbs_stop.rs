@@ -129,6 +129,7 @@ fn what_is_held_is_not_touched_until_it_is_released() {
     shop.edit(&changed);
     shop.run(&["diff"]).ok().says("demo at four").says("tester").says("release a");
     shop.run(&["apply", "--now", "a"]).ok();
+    shop.run(&["restart", "a"]).code(3).complains("demo at four").complains("release a");
     assert_eq!(shop.pid("a"), pid);
     let holds = crate::shop::json(&shop.run(&["get", "holds", "-o", "json"]).ok());
     assert!(holds.to_string().contains("demo at four"), "{holds}");
