@@ -3,6 +3,7 @@
 
 use crate::killed_yard::{Killed, run_until};
 use crate::retire_yard::{IDLE, Yard};
+use crate::sandbox::{SOON, eventually};
 
 const APPLY: [&str; 2] = ["apply", "--yes"];
 
@@ -55,6 +56,8 @@ fn starting_after_the_servers_end_survives_a_kill_anywhere() {
     let ended = || {
         let yard = Yard::with_old();
         yard.sandbox.tmux(&["kill-server"]).ok();
+        let is_server = |process: &fleetctl::snapshot::Process| process.command.starts_with("tmux");
+        eventually(SOON, "it is gone", || !yard.sandbox.leftovers().iter().any(is_server));
         yard
     };
     killed(&ended, &APPLY);
