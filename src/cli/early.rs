@@ -47,11 +47,10 @@ impl Early {
             Purpose::Change => Some(Lock::acquire(&state).ok()?),
         };
         let options = options(context, &socket).ok()?;
-        let seen = std::thread::spawn(move || {
-            let store = Store::open_to_read(&state).ok().flatten();
-            let last = store.and_then(|store| store.server().ok().flatten());
-            Tmux::new(options).look(last.as_ref())
-        });
+        // Not in the thread: a program that ends before it would leave an open store's files behind.
+        let store = Store::open_to_read(&state).ok().flatten();
+        let last = store.and_then(|store| store.server().ok().flatten());
+        let seen = std::thread::spawn(move || Tmux::new(options).look(last.as_ref()));
         Some(Self { fleet: head.fleet, socket, lock, seen })
     }
 
