@@ -231,7 +231,12 @@ impl<'a> Pass<'a> {
             .collect();
         for entry in &mut plan.entries {
             let owner = entry.uid.and_then(|uid| self.must_stop.get(&uid));
-            let stays = |owner: &&Name| self.selects(owner) && !recreated.contains(*owner);
+            let approved = |owner: &Name| {
+                let record = self.names.record(owner);
+                let only = self.policy.only.is_some();
+                only && record.is_some_and(|owner| self.policy.approved.contains(&owner.uid))
+            };
+            let stays = |owner: &&Name| !approved(owner) && !recreated.contains(*owner);
             let Some(owner) = owner.filter(stays) else { continue };
             let stops = matches!(&entry.verdict, Verdict::Do(step)
                 if matches!(step.kind, StepKind::Stop { reason: StopReason::Owner, .. }));

@@ -121,12 +121,16 @@ impl<'a> Pass<'a> {
         pass
     }
 
-    /// In a pass over a sharer alone, an owner whose recreate was approved is as good as planned.
+    /// In a pass over a sharer, an owner whose recreate was approved is as good as planned: it waits for this
+    /// sharer, and for others that the pass is not about.
     fn mind_approved_owners(&mut self) {
+        if self.policy.only.is_none() {
+            return;
+        }
         let approved = self.policy.approved.iter().filter_map(|uid| self.records.sessions.get(uid));
         for owner in approved {
             let name = self.names.renames.get(&owner.uid).unwrap_or(&owner.name);
-            if !self.selects(name) && self.fleet.sessions.contains_key(name) {
+            if self.fleet.sessions.contains_key(name) {
                 let name = name.clone();
                 for sharer in self.sharers(owner) {
                     self.must_stop.insert(sharer.uid, name.clone());
@@ -226,10 +230,10 @@ impl<'a> Pass<'a> {
         but: Option<Uid>,
     ) -> bool {
         let known = self.own_branches.get(&(session.repo.path.as_path(), branch));
-        known
-            .into_iter()
-            .flatten()
-            .any(|other| Some(other.uid) != but && other.name != session.name)
+        known.into_iter().flatten().any(|other| {
+            let name = self.names.renames.get(&other.uid).unwrap_or(&other.name);
+            Some(other.uid) != but && *name != session.name
+        })
     }
 
     /// True when another incarnation of ours has recorded this path.
@@ -266,6 +270,11 @@ impl<'a> Pass<'a> {
         if let Some(on) = waits.filter(|_| !old.is_some_and(is_between_runs)) {
             return Err(HoldReason::Dependency { on: on.clone() }.into());
         }
+        self.shared_worktree(session)
+    }
+
+    /// Refuses a run in a worktree of another session that is not there, or about to be replaced.
+    pub(super) fn shared_worktree(&self, session: &Session) -> Result<(), Refusal> {
         if let Worktree::Shared(owner) = &session.worktree {
             if self.replaced.contains(owner) {
                 return Err(HoldReason::After(vec![owner.clone()]).into());

@@ -142,13 +142,17 @@ impl<'a> Pass<'a> {
             _ if self.names.renames.contains_key(&record.uid) => Some(&record.name),
             lagging => lagging.map(|mark| &mark.session).filter(|name| **name != record.name),
         };
-        let updates = from.is_some()
+        let news = from.is_some()
             || changes.updates()
             || case.lower_or_raise_protection()
             || case.lagging_mark().is_some();
+        // The marks on a worktree that is not there or not ours cannot be written.
+        let firm = matches!(self.footing(record), Ok(Footing::Firm));
+        let updates = news && firm;
         let classes = [ChangeClass::Restart, ChangeClass::Recreate];
         let rests = matches!(choice.go, Move::Rest | Move::Settle(_));
-        let waits = case.alive().is_none() && rests && classes.iter().any(|c| changes.any(*c));
+        let later = classes.iter().any(|class| changes.any(*class)) || news && !firm;
+        let waits = case.alive().is_none() && rests && later;
         let wish = self.wish_of(&case);
         let stops = self.must_stop.contains_key(&record.uid);
         let idle = choice.go == Move::Rest && !updates && !stops;
@@ -286,6 +290,7 @@ impl<'a> Pass<'a> {
             OnChange::Now | OnChange::Idle | OnChange::Manual => Patience::Idle,
         };
         self.may_end(&session.name, record, pane, patience)?;
+        self.shared_worktree(session)?;
         let window = self.window_is_free(pane);
         let launch = self.launch_mode(session, record, begin);
         window?;

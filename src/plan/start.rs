@@ -345,7 +345,7 @@ impl<'a> Pass<'a> {
         } else {
             self.room(session, Some(record))?;
         }
-        self.dependencies(session, Some(record))?;
+        self.dependencies(session, None)?;
         let free = pane.map_or(Ok(()), |pane| self.session_is_free(pane));
         let survivors = if alive.is_none() { self.survivors(record).map(drop) } else { Ok(()) };
         let create = self.creation(session, Some(record));

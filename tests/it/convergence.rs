@@ -65,7 +65,7 @@ fn settle(pair: &mut Pair, store: &mut Store) -> Result<Plan, TestCaseError> {
     let mut last = None;
     for _ in 0..PASSES {
         let plan = apply(pair, store).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        if plan.order.is_empty() {
+        if plan.order.is_empty() && plan.renames.is_empty() {
             return Ok(plan);
         }
         last = Some(plan);
