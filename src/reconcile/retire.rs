@@ -5,7 +5,7 @@
 use super::StepResult;
 use super::execute::{Ended, Executor, failed};
 use super::start::{description, own_worktree, runtime_at};
-use crate::name::Run;
+use crate::manifest::fleet::Session;
 use crate::plan::{Creation, Entry, HoldReason, Retirement, StepReason};
 use crate::record::{End, EndKind, Intent, IntentKind, Record, StopReason, Tombstone};
 use crate::snapshot::{Blind, Mark, Observed, PaneId, Question, Risk, WorkAt};
@@ -34,8 +34,7 @@ pub fn trash_path(worktree: &Path, record: &Record) -> PathBuf {
 
 impl<W: World + ?Sized> Executor<'_, '_, W> {
     pub(super) fn end_of(&self, record: &Record, reason: StopReason) -> End {
-        let run = record.runtime.as_ref().map_or(Run::default(), |runtime| runtime.run);
-        End { run, kind: EndKind::Stopped(reason), at: self.now() }
+        End { run: record.run, kind: EndKind::Stopped(reason), at: self.now() }
     }
 
     fn intend(
@@ -295,12 +294,17 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         })
     }
 
+    /// Since when a session is protected, as the file has it from now on.
+    pub(super) fn protection(&self, session: &Session, record: &Record) -> Option<u64> {
+        let since = record.protected_since.unwrap_or(self.records.revision);
+        session.protect.then_some(since)
+    }
+
     /// A record with the file's values in force, as far as they need no start.
     fn taken_over(&self, mut record: Record) -> Record {
         if let Some(session) = self.site.fleet.sessions.get(&record.name) {
             record.applied = record.applied.after_update(&session.applied);
-            let since = record.protected_since.unwrap_or(self.records.revision);
-            record.protected_since = session.protect.then_some(since);
+            record.protected_since = self.protection(session, &record);
         }
         record
     }
@@ -325,8 +329,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         let Some(record) = entry.uid.and_then(|uid| self.record(uid)) else {
             return Ok(no_record());
         };
-        let run = record.runtime.as_ref().map_or(record.run, |runtime| runtime.run);
-        let end = End { run, kind: kind.clone(), at: self.now() };
+        let end = End { run: record.run, kind: kind.clone(), at: self.now() };
         let crashes = match kind {
             EndKind::GivenUp => self.one_more_crash(&record),
             _ => record.crashes.clone(),

@@ -14,7 +14,7 @@ use crate::store::Change;
 use crate::world::{WorktreeOf, World};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most starts that are under way at once.
 const BATCH: usize = 8;
@@ -199,9 +199,11 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     /// Another run of an incarnation.
     fn again(&mut self, record: Record, mode: LaunchMode) -> Starting {
         let mut record = Record { run: record.run.next(), ..record };
-        if let (LaunchMode::Fresh { .. }, Some(session)) =
-            (&mode, self.site.fleet.sessions.get(&record.name).cloned())
-        {
+        let session = self.site.fleet.sessions.get(&record.name).cloned();
+        if let Some(session) = &session {
+            record.protected_since = self.protection(session, &record);
+        }
+        if let (LaunchMode::Fresh { .. }, Some(session)) = (&mode, session) {
             let old = record.conversation.take().filter(|old| old.begun).map(|old| old.id);
             record.old_conversations.extend(old);
             record.conversation = self.conversation(&session, record.uid);
@@ -209,12 +211,24 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         self.plain(record, mode)
     }
 
+    /// Who owns a shared worktree now: whoever has that directory, whatever its name became; else, when it was
+    /// made or made anew in this very pass, the one that the file names.
+    fn owner_of(&self, sharer: &Name, recorded: &Name, path: &Path) -> Option<&Record> {
+        let owns =
+            |record: &&Record| matches!(&record.place, Place::Own { path: own, .. } if own == path);
+        let named = match self.site.fleet.sessions.get(sharer).map(|session| &session.worktree) {
+            Some(crate::manifest::fleet::Worktree::Shared(name)) => name,
+            _ => recorded,
+        };
+        self.records.sessions.values().find(owns).or_else(|| self.records.by_name(named))
+    }
+
     fn plain(&self, mut record: Record, mode: LaunchMode) -> Starting {
-        // The owner may have been made, or made anew, in this very pass.
         if let Place::Shared { owner, path, .. } = &mut record.place
-            && let Some(owner) = self.records.by_name(owner)
+            && let Some(found) = self.owner_of(&record.name, owner, path)
         {
-            *path = owner.place.directory().clone();
+            owner.clone_from(&found.name);
+            path.clone_from(found.place.directory());
         }
         Starting {
             name: record.name.clone(),
