@@ -88,7 +88,7 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, message).with_help("name a file: -f FILE"));
     }
     match verb {
-        None => read::table(Desk::open(context)?),
+        None => read::table(Desk::open_for(context, Purpose::Look)?),
         Some(Verb::Validate(args)) => read::validate(&context, args.output),
         Some(Verb::Version) => read::version(),
         Some(Verb::Completion(args)) => {
@@ -97,8 +97,8 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
             output::out(&String::from_utf8_lossy(&text))?;
             Ok(Exit::Done)
         }
-        Some(Verb::Diff(args)) => read::diff(Desk::open(context)?, args.output),
-        Some(Verb::Get(args)) => read::get(Desk::open(context)?, &args),
+        Some(Verb::Diff(args)) => read::diff(Desk::open_for(context, Purpose::Look)?, args.output),
+        Some(Verb::Get(args)) => read::get(Desk::open_for(context, Purpose::Look)?, &args),
         Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
         Some(Verb::Apply(args)) => {
             change::apply(Desk::open_for(context, purpose_of(&args))?, &args)

@@ -71,7 +71,7 @@ impl Desk {
     /// # Errors
     /// Usage for an invalid manifest; what keeps the store from being read.
     pub fn open(context: Context) -> Result<Self, Failure> {
-        Self::open_for(context, Purpose::Look)
+        Self::open_for(context, Purpose::Later)
     }
 
     /// The same, with the lock taken first where that is possible and wanted.

@@ -6,18 +6,19 @@ use super::context::Context;
 use super::desk::options;
 use crate::manifest::peek::peek;
 use crate::name::Name;
-use crate::snapshot::{Observed, Server};
 use crate::store::{Lock, Store};
 use crate::tmux::Tmux;
+use crate::world::live::Looking;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 /// What a desk is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To look, or to take the lock later.
+    /// Nothing that is known yet: what it needs begins when it is needed.
+    Later,
+    /// To look at once.
     Look,
-    /// To change the fleet as a whole, at once.
+    /// To take the lock, then to look.
     Change,
 }
 
@@ -26,14 +27,14 @@ pub struct Early {
     fleet: Name,
     socket: PathBuf,
     lock: Option<Lock>,
-    seen: JoinHandle<Observed<Server>>,
+    seen: Looking,
 }
 
 impl Early {
     /// Begins, where the head of the manifest tells enough and the fleet is known already.
     #[must_use]
     pub fn begin(context: &Context, manifest: &Path, purpose: Purpose) -> Option<Self> {
-        if context.reads_stdin() {
+        if context.reads_stdin() || purpose == Purpose::Later {
             return None;
         }
         let head = peek(&std::fs::read(manifest).ok()?)?;
@@ -43,24 +44,20 @@ impl Early {
             return None;
         }
         let lock = match purpose {
-            Purpose::Look => None,
+            Purpose::Later | Purpose::Look => None,
             Purpose::Change => Some(Lock::acquire(&state).ok()?),
         };
         let options = options(context, &socket).ok()?;
         // Not in the thread: a program that ends before it would leave an open store's files behind.
         let store = Store::open_to_read(&state).ok().flatten();
         let last = store.and_then(|store| store.server().ok().flatten());
-        let seen = std::thread::spawn(move || Tmux::new(options).look(last.as_ref()));
+        let seen = Looking::begin(Tmux::new(options), last);
         Some(Self { fleet: head.fleet, socket, lock, seen })
     }
 
     /// The lock and the look, when they are of this fleet and this socket.
     #[must_use]
-    pub fn of(
-        self,
-        fleet: &Name,
-        socket: &Path,
-    ) -> (Option<Lock>, Option<JoinHandle<Observed<Server>>>) {
+    pub fn of(self, fleet: &Name, socket: &Path) -> (Option<Lock>, Option<Looking>) {
         if self.fleet == *fleet && self.socket == socket {
             (self.lock, Some(self.seen))
         } else {

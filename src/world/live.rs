@@ -38,7 +38,35 @@ pub struct Live {
     /// The panes of the last look.
     pub panes: Vec<Pane>,
     /// A look that began before this world was made; the first one takes it.
-    pub early: Option<JoinHandle<Observed<Server>>>,
+    pub early: Option<Looking>,
+}
+
+/// A look at tmux under way. Invariant: nothing of it outlives this program, whatever becomes of the answer.
+#[derive(Debug)]
+pub struct Looking {
+    thread: Option<JoinHandle<Observed<Server>>>,
+}
+
+impl Looking {
+    /// Begins.
+    #[must_use]
+    pub fn begin(tmux: Tmux, last: Option<ServerId>) -> Self {
+        Self { thread: Some(std::thread::spawn(move || tmux.look(last.as_ref()))) }
+    }
+
+    /// What was seen; `None` when the look ended in a panic.
+    #[must_use]
+    pub fn seen(mut self) -> Option<Observed<Server>> {
+        self.thread.take()?.join().ok()
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            tracing::debug!(?panic, "a look that nobody waited for");
+        }
+    }
 }
 
 impl World for Live {
@@ -47,7 +75,7 @@ impl World for Live {
         let (git, tmux, repos) = (&self.git, &self.tmux, &wanted.repos);
         let (seen, repositories) = std::thread::scope(|scope| {
             let repositories = scope.spawn(|| repositories(git, repos));
-            let seen = early.and_then(|look| look.join().ok());
+            let seen = early.and_then(Looking::seen);
             let seen = seen.unwrap_or_else(|| tmux.look(self.last.as_ref()));
             (tmux.settle_ending(seen), repositories.join())
         });
