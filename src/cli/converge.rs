@@ -6,7 +6,7 @@ use super::{output, verdict};
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Name;
 use crate::plan::{Hold, HoldReason, Plan, Policy, StepKind, Verdict, Wants};
-use crate::reconcile::execute::{Site, approved};
+use crate::reconcile::execute::approved;
 use crate::reconcile::{Event, Outcome, StepResult, execute, fetch, recover, survey};
 use crate::record::{EndKind, Record, Records, StopReason, Wish};
 use crate::render::progress::Progress;
@@ -70,7 +70,7 @@ impl Ask {
 pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
     let (_lock, mut store) = open(desk, ask.take_over)?;
     // What an earlier run left half done is not what the verb is about.
-    finish_journal(desk, &mut store, ask, &output::progress(&desk.context))?;
+    finish_journal(desk, &mut store, &ask.policy)?;
     if ask.strict_names {
         refuse_what_would_be_cut_off(desk, ask)?;
     }
@@ -224,7 +224,7 @@ fn refuse_what_would_be_cut_off(desk: &mut Desk, ask: &Ask) -> Result<(), Failur
 /// One pass: recover, fetch, look, plan, ask, act, report.
 fn pass(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Exit, Failure> {
     let progress = output::progress(&desk.context);
-    finish_journal(desk, store, ask, &progress)?;
+    finish_journal(desk, store, &ask.policy)?;
     let (mut snapshot, mut plan) = desk.survey(&ask.policy);
     if fetch_bases(desk, ask, &plan) {
         (snapshot, plan) = desk.survey(&ask.policy);
@@ -250,25 +250,18 @@ fn has_news(plan: &Plan) -> bool {
         || !plan.blind.is_empty()
 }
 
-fn finish_journal(
-    desk: &mut Desk,
-    store: &mut Store,
-    ask: &Ask,
-    progress: &Progress,
-) -> Result<(), Failure> {
+/// Finishes what the journal of a killed run tells, before anything else is planned.
+///
+/// # Errors
+/// What the store says.
+pub fn finish_journal(desk: &mut Desk, store: &mut Store, policy: &Policy) -> Result<(), Failure> {
     if desk.records.intents.is_empty() {
         return Ok(());
     }
+    let progress = output::progress(&desk.context);
     progress.say("finishing what an earlier run began");
     let records = desk.records.clone();
-    let mut site = Site {
-        world: &mut desk.live,
-        store,
-        house: &desk.house,
-        fleet: &desk.fleet,
-        policy: &ask.policy,
-    };
-    recover(&mut site, records, &mut |event| tell(progress, event))?;
+    recover(&mut desk.site(store, policy), records, &mut |event| tell(&progress, event))?;
     desk.records = store.records()?;
     Ok(())
 }
@@ -291,13 +284,7 @@ fn act(
 ) -> Result<Outcome, Failure> {
     let policy = Policy { approved: approved(plan), ..ask.policy.clone() };
     let records = desk.records.clone();
-    let mut site = Site {
-        world: &mut desk.live,
-        store,
-        house: &desk.house,
-        fleet: &desk.fleet,
-        policy: &policy,
-    };
+    let mut site = desk.site(store, &policy);
     let outcome = execute(&mut site, (snapshot, plan), records, &mut |event| tell(progress, event));
     desk.live.tmux.let_go();
     let outcome = outcome?;

@@ -10,6 +10,7 @@ use crate::name::{Name, Uid};
 use crate::paths::Paths;
 use crate::plan::{Plan, Policy};
 use crate::process::{self, Child};
+use crate::reconcile::execute::Site;
 use crate::reconcile::{House, survey};
 use crate::record::Records;
 use crate::render::View;
@@ -135,6 +136,11 @@ impl Desk {
         super::guard::refuse_other_socket(self)?;
         let policy = self.policy();
         Ok(self.survey(&policy))
+    }
+
+    /// What a pass under this policy works on and with.
+    pub fn site<'a>(&'a mut self, store: &'a mut Store, policy: &'a Policy) -> Site<'a, Live> {
+        Site { world: &mut self.live, store, house: &self.house, fleet: &self.fleet, policy }
     }
 
     /// Looks and plans. Changes nothing.

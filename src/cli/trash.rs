@@ -1,18 +1,16 @@
 //! `restore` and `trash`: the way back, and the one verb that deletes.
 
 use super::args::{ListOutput, Period, Restorable};
-use super::converge::{lines, open, tell};
+use super::converge::{finish_journal, lines, open, tell};
 use super::desk::Desk;
 use super::output;
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Uid;
 use crate::plan::Plan;
-use crate::reconcile::execute::Site;
+use crate::reconcile::Outcome;
 use crate::reconcile::restore::{self as undo};
-use crate::reconcile::{Outcome, recover};
 use crate::record::Tombstone;
 use crate::render::{json, lists, report};
-use crate::store::Store;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,7 +68,8 @@ fn size(path: &Path) -> u64 {
 /// Usage for what is not in the trash, refused when its name is taken.
 pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
     let (_lock, mut store) = open(&mut desk, false)?;
-    recovered(&mut desk, &mut store)?;
+    let policy = desk.policy();
+    finish_journal(&mut desk, &mut store, &policy)?;
     let stone = found(&desk, what)?;
     if let Some(taken) = desk.records.by_name(&stone.record.name) {
         return Err(Failure::new(
@@ -79,18 +78,11 @@ pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
         )
         .with_help("decommission or rename that one first"));
     }
-    let policy = desk.policy();
     let (snapshot, plan) = desk.survey(&policy);
     let records = desk.records.clone();
     let progress = output::progress(&desk.context);
     let begun = desk.live.now();
-    let mut site = Site {
-        world: &mut desk.live,
-        store: &mut store,
-        house: &desk.house,
-        fleet: &desk.fleet,
-        policy: &policy,
-    };
+    let mut site = desk.site(&mut store, &policy);
     let outcome = undo::restore(&mut site, (&snapshot, records), &stone, &mut |event| {
         tell(&progress, event)
     })?;
@@ -104,44 +96,23 @@ pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
 /// Usage for what is not in the trash, refused without a confirmation.
 pub fn empty(mut desk: Desk, asked: &Emptying) -> Result<Exit, Failure> {
     let (_lock, mut store) = open(&mut desk, false)?;
-    recovered(&mut desk, &mut store)?;
+    let policy = desk.policy();
+    finish_journal(&mut desk, &mut store, &policy)?;
     let stones = chosen(&desk, asked)?;
     if stones.is_empty() {
         output::say("the trash is empty");
         return Ok(Exit::Done);
     }
     confirm(&desk, asked, &stones)?;
-    let policy = desk.policy();
     let (snapshot, plan) = desk.survey(&policy);
     let records = desk.records.clone();
     let progress = output::progress(&desk.context);
     let begun = desk.live.now();
-    let mut site = Site {
-        world: &mut desk.live,
-        store: &mut store,
-        house: &desk.house,
-        fleet: &desk.fleet,
-        policy: &policy,
-    };
+    let mut site = desk.site(&mut store, &policy);
     let outcome =
         undo::empty(&mut site, (&snapshot, records), &stones, &mut |event| tell(&progress, event))?;
     progress.clear();
     finish(&desk, (&plan, &outcome), begun)
-}
-
-fn recovered(desk: &mut Desk, store: &mut Store) -> Result<(), Failure> {
-    let policy = desk.policy();
-    let records = desk.records.clone();
-    let mut site = Site {
-        world: &mut desk.live,
-        store,
-        house: &desk.house,
-        fleet: &desk.fleet,
-        policy: &policy,
-    };
-    recover(&mut site, records, &mut |_| {})?;
-    desk.records = store.records()?;
-    Ok(())
 }
 
 fn finish(
