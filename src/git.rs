@@ -82,6 +82,14 @@ pub enum GitError {
         /// What git said about it, in one line.
         said: String,
     },
+    /// There is no directory at the path of a repository.
+    #[error("there is no such directory")]
+    NoDirectory,
+    /// No repository holds the directory.
+    #[error(
+        "not a git repository; make it one (git init, and a first commit), or name another under repos"
+    )]
+    NoRepository,
     /// git's answer has another form than expected.
     #[error("{operation} answered something else than expected")]
     Answer {

@@ -117,6 +117,14 @@ pub enum LaunchError {
     /// `setup` did not succeed.
     #[error(transparent)]
     Setup(#[from] setup::SetupError),
+    /// The program was not found.
+    #[error(
+        "{program} is not installed, or not in PATH as a login shell sets it; env: {{PATH: …}} adds to it"
+    )]
+    NotFound {
+        /// Its name.
+        program: String,
+    },
     /// The program could not be started.
     #[error("the session's program did not start")]
     Program(#[source] ProcessError),
@@ -131,14 +139,14 @@ impl LaunchError {
             Self::EnvFile(_) => Some(LaunchFailureReason::EnvFile),
             Self::Files(_) => Some(LaunchFailureReason::Files),
             Self::Setup(_) => Some(LaunchFailureReason::Setup),
-            Self::Program(_) => Some(LaunchFailureReason::Program),
+            Self::NotFound { .. } | Self::Program(_) => Some(LaunchFailureReason::Program),
         }
     }
 
     /// As a shell would exit: 127 not found, 126 not to be run, 125 for what comes before it.
     fn status(&self) -> u8 {
         match self {
-            Self::Program(ProcessError::Missing { .. }) => 127,
+            Self::NotFound { .. } => 127,
             Self::Program(_) => 126,
             _ => 125,
         }
@@ -191,10 +199,13 @@ fn become_program(launch: &Launch) -> Result<Infallible, LaunchError> {
         setup::run_if_needed(launch, setup, &environment)?;
     }
     let Some((program, args)) = launch.argv.split_first() else {
-        return Err(LaunchError::Program(ProcessError::Missing { program: String::new() }));
+        return Err(LaunchError::NotFound { program: String::new() });
     };
     let child = Child::new(program).args(args).only_env(environment.into_iter().collect());
-    Err(LaunchError::Program(child.replace()))
+    Err(match child.replace() {
+        ProcessError::Missing { program } => LaunchError::NotFound { program },
+        other => LaunchError::Program(other),
+    })
 }
 
 /// Says why on the terminal, which tmux keeps.
@@ -217,6 +228,7 @@ fn say(line: &str) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::time::Duration;
 
     pub(crate) fn launch() -> Launch {
         Launch {
@@ -263,11 +275,8 @@ pub(crate) mod tests {
 
     #[test]
     fn an_error_is_told_with_its_causes_in_one_line() {
-        let source = ProcessError::Missing { program: "claude".to_owned() };
+        let source = ProcessError::Timeout { program: "claude".to_owned(), limit: Duration::ZERO };
         let line = in_one_line(&LaunchError::Program(source));
-        assert_eq!(
-            line,
-            "the session's program did not start: claude is not installed or not in PATH"
-        );
+        assert_eq!(line, "the session's program did not start: claude did not answer within 0 s");
     }
 }

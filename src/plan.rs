@@ -390,7 +390,7 @@ pub enum StepReason {
     StoppedInFile,
     /// It is gone from the file since then.
     LeftFile(Option<Timestamp>),
-    /// The file's `removed` lets go of it.
+    /// The file's `removed`, or `rm --keep`, lets go of it.
     LetGo,
     /// Nothing of it is left on the machine.
     NothingLeft,

@@ -105,7 +105,8 @@ fn source(names: &Names<'_>, at: &GroundAt) -> Result<BranchSource, GitError> {
         (Some((base, at)), Some(_)) => BranchSource::New { base, at },
         (Some((base, at)), None) => BranchSource::Detached { base, at },
         (None, _) => {
-            let tried = at.base.clone().unwrap_or_else(|| "origin/HEAD, main, master".to_owned());
+            // The last that is tried: without it there is no commit at all to begin from.
+            let tried = at.base.clone().unwrap_or_else(|| "HEAD".to_owned());
             BranchSource::NoBase { base: tried }
         }
     })

@@ -7,6 +7,7 @@ use super::{Git, GitError, file, line, output};
 use crate::snapshot::{Blind, Head, Observed, Repository, Worktree};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -78,8 +79,17 @@ impl Git {
     }
 
     fn place_by_git(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), GitError> {
+        if std::fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Err(GitError::NoDirectory);
+        }
         let ask = self.look(path).args(["rev-parse", "--path-format=absolute", "--git-common-dir"]);
-        let common = PathBuf::from(line(&ask, "git rev-parse")?);
+        let common = match line(&ask, "git rev-parse") {
+            // The driver asks in the C locale.
+            Err(GitError::Refused { said, .. }) if said.starts_with("not a git repository") => {
+                return Err(GitError::NoRepository);
+            }
+            answer => PathBuf::from(answer?),
+        };
         let ask = self.look(path).args(["worktree", "list", "--porcelain", "-z"]);
         let listing = output(&ask, "git worktree list")?;
         let main = listing.split(|byte| *byte == 0).take_while(|field| !field.is_empty());

@@ -40,7 +40,19 @@ pub fn problem(source: &Source, index: u16, error: &serde_yaml::Error) -> Proble
         Some(context) => format!("not YAML: {words}, while {context}"),
         None => format!("not YAML: {words}"),
     };
+    if start.is_some_and(|at| is_tab_indent(text, at)) {
+        let problem = Problem::new(Code::YamlSyntax, "a tab in the indentation");
+        return at(problem.help("YAML is indented with spaces only"));
+    }
     at(Problem::new(Code::YamlSyntax, message).help(syntax_help(&said)))
+}
+
+/// A tab stands at this place or before it on its line, with nothing but space before the tab.
+fn is_tab_indent(text: &str, at: usize) -> bool {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let rest = &text[line..];
+    let indent = &rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()];
+    indent.contains('\t') && at <= line + indent.len()
 }
 
 fn of_limits(said: &str) -> Option<Problem> {

@@ -72,11 +72,18 @@ impl<'a> Reader<'a> {
             }
             _ => (Code::WrongType, format!("`{what}` must be {wanted}, not {}", node.describe())),
         };
-        let help = match code {
-            Code::Empty => "give it a value, or take it out (a `#` after a space begins a comment)",
-            _ => return self.problem(Problem::new(code, message).at(node.at).label(wanted)),
-        };
-        self.problem(Problem::new(code, message).at(node.at).help(help));
+        let problem = Problem::new(code, message).at(node.at);
+        self.problem(match code {
+            Code::Empty if wanted == "a map" => {
+                problem.help("indent what belongs to it by two more spaces, or take it out")
+            }
+            Code::Empty => problem
+                .help("give it a value, or take it out (a `#` after a space begins a comment)"),
+            _ if wanted == "a list" => {
+                problem.label(wanted).help("write `[a, b]`, or a line with `- ` for each")
+            }
+            _ => problem.label(wanted),
+        });
     }
 
     /// Any scalar, as text.
@@ -89,7 +96,9 @@ impl<'a> Reader<'a> {
             }
             Kind::Scalar(_, Sort::Text) => {
                 let message = format!("`{what}` is empty");
-                self.problem(Problem::new(Code::Empty, message).at(node.at));
+                self.problem(
+                    Problem::new(Code::Empty, message).at(node.at).help("fill it, or take it out"),
+                );
                 None
             }
             _ => {

@@ -130,11 +130,16 @@ fn fleet_name(top: &Top, root: &Node, reader: &mut Reader) -> Option<Name> {
     }
     let text = reader.text("fleet", node, here)?;
     let name = text.value.parse::<Name>();
-    name.map_err(|error| reader.problem(bad_name(&error.to_string(), text.at))).ok()
+    name.map_err(|error| reader.problem(bad_name(&text.value, &error.to_string(), text.at))).ok()
 }
 
-fn bad_name(why: &str, at: At) -> Problem {
-    Problem::new(Code::BadName, why).at(at).help("names look like `fix-login` or `api2`")
+fn bad_name(text: &str, why: &str, at: At) -> Problem {
+    let near = super::template::slug(text);
+    let problem = Problem::new(Code::BadName, why).at(at);
+    if near.parse::<Name>().is_ok() {
+        return problem.help(format!("did you mean `{near}`?"));
+    }
+    problem.help("names look like `fix-login` or `api2`")
 }
 
 fn settings(top: &Top, reader: &mut Reader, ground: &Ground, here: Here) -> Settings {
@@ -244,7 +249,7 @@ impl<'n, 'a> Unrolling<'_, 'n, 'a, '_> {
                 // A variable that failed is the better answer.
                 if self.reader.out.len() == before {
                     let message = format!("`{text}` is no name of a session: {error}");
-                    self.reader.problem(bad_name(&message, entry.at));
+                    self.reader.problem(bad_name(&text, &message, entry.at));
                 }
                 return;
             }
@@ -301,7 +306,7 @@ fn named(node: &Node, what: (&str, &str), reader: &mut Reader, here: Here) -> Op
     };
     let text = reader.text(&format!("{list}[].{field}"), &entry.value, here)?;
     if let Err(error) = text.value.parse::<Name>() {
-        reader.problem(bad_name(&error.to_string(), text.at));
+        reader.problem(bad_name(&text.value, &error.to_string(), text.at));
         return None;
     }
     Some(text)

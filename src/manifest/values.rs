@@ -148,10 +148,11 @@ impl<'n, 'a> Making<'_, 'n, 'a, '_> {
         let path = PathBuf::from(&text.value);
         let inside =
             path.components().all(|p| matches!(p, Component::Normal(_) | Component::CurDir));
-        if !inside {
+        if !inside || text.value.starts_with('~') {
             let problem = Problem::new(Code::BadValue, "`cwd` leads out of the worktree");
-            self.reader
-                .problem(problem.at(text.at).help("it is relative to the worktree, without `..`"));
+            self.reader.problem(
+                problem.at(text.at).help("it is relative to the worktree, without `..` and `~`"),
+            );
         }
         let normal = super::ground::normal(&path);
         if normal.as_os_str().is_empty() { PathBuf::from(".") } else { normal }

@@ -183,7 +183,21 @@ fn a_repository_without_a_commit_has_no_base() {
         base: None,
     };
     let ground = known(repo.git.ground(&asked));
-    assert!(matches!(ground.branch, BranchSource::NoBase { .. }));
+    assert_eq!(ground.branch, BranchSource::NoBase { base: "HEAD".to_owned() });
+}
+
+#[test]
+fn a_path_without_a_repository_says_what_is_wrong_with_it() {
+    let repo = Repo::new();
+    let cause = |path: &Path| match repo.git.repository(path) {
+        Observed::Unknown(blind) => blind.cause,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(cause(&repo.root().join("nowhere")), "there is no such directory");
+    let plain = repo.root().join("plain");
+    std::fs::create_dir(&plain).unwrap();
+    let said = cause(&plain);
+    assert!(said.starts_with("not a git repository") && said.contains("git init"), "{said}");
 }
 
 #[test]

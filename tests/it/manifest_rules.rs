@@ -25,7 +25,9 @@ field::missing 1:1 | `fleet` is missing | version: 1⏎sessions: {}
 field::missing 1:1 | `sessions` is missing & sessions: {} | version: 1⏎fleet: a
 field::empty 3:1 | `sessions` has no value | version: 1⏎fleet: a⏎sessions:
 version::unknown 1:10 | version: 1 | version: 2⏎fleet: a⏎sessions: {}
-name::invalid 2:8 | a-z & fix-login | version: 1⏎fleet: A_b⏎sessions: {}
+name::invalid 2:8 | a-z & did you mean `a-b`? | version: 1⏎fleet: A_b⏎sessions: {}
+name::invalid 2:9 | a-z & fix-login | version: 1⏎fleet: "+"⏎sessions: {}
+yaml::syntax 4:1 | a tab in the indentation & spaces only | version: 1⏎fleet: a⏎sessions:⏎	b: {command: x}
 variable::not-here 2:8 | no variables | version: 1⏎fleet: a${x}⏎sessions: {}
 yaml::document 1:1 | one document | version: 1⏎fleet: a⏎sessions: {}⏎---⏎version: 1
 "#,
@@ -93,7 +95,7 @@ fn session_fields_are_checked() {
     check(
         r#"
 name::invalid 4:3 | `A` is no name of a session | A: {command: x}
-field::empty 4:3 | `sessions.a` has no value | a:
+field::empty 4:3 | `sessions.a` has no value & indent | a:
 field::missing 4:3 | neither `agent` nor `command` | a: {}
 field::unknown 4:7 | did you mean `agent`? | a: {agnt: x, command: x}
 field::unknown 4:19 | not have it yet | a: {command: x, until: merged}
@@ -124,6 +126,7 @@ field::type 4:25 | must be a map, not a list | a: {command: x, env: [A=b]}
 repo::unknown 4:25 | unknown repository `nope` | a: {command: x, repo: nope}
 field::value 4:24 | leads out of the worktree | a: {command: x, cwd: ../b}
 field::value 4:24 | leads out | a: {command: x, cwd: /b}
+field::value 4:24 | leads out & `~` | a: {command: x, cwd: ~/b}
 name::invalid 4:27 | no name of a branch | a: {command: x, branch: a b}
 session::worktree-only 4:36 | `branch` needs a worktree | a: {command: x, worktree: false, branch: b}
 session::worktree-only 4:36 | `setup` | a: {command: x, worktree: false, setup: b}
@@ -142,7 +145,7 @@ field::type 4:29 | true or false | a: {command: x, protect: 'true'}
 field::value 4:30 | `required` | a: {agent: claude, resume: always}
 name::invalid 4:29 | label | a: {command: x, labels: {'a=b': c}}
 field::empty 4:28 | `labels` has no value | a: {command: x, labels: {a: }}
-field::type 4:31 | must be a list | a: {command: x, depends_on: b}
+field::type 4:31 | must be a list & write `[a, b]` | a: {command: x, depends_on: b}
 field::type 4:32 | must be a list, not a map | a: {command: x, depends_on: {b: idle}}
 field::empty 4:19 | `env_file` has no value | a: {command: x, env_file: }
 "#,

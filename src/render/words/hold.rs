@@ -81,12 +81,20 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
             vec!["crashed".to_owned(), format!("starts again in {}", span(view.until(*due)))]
         }
         HoldReason::Unseen(blind) => vec![format!("{}: {}", blind.what, blind.cause)],
-        HoldReason::NoBase { base } => vec![format!("its base {base} cannot be resolved")],
+        HoldReason::NoBase { base } => vec![no_base(base)],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
         HoldReason::OtherSocket { recorded } => {
             vec![format!("the fleet lives on another tmux socket: {}", view.path(recorded))]
         }
     }
+}
+
+/// `HEAD` is the last that is tried: without it there is no commit at all.
+fn no_base(base: &str) -> String {
+    if base == "HEAD" {
+        return "the repository has no commit that a branch could begin from".to_owned();
+    }
+    format!("its base {base} cannot be resolved")
 }
 
 /// What lifts the hold; `None` where time, idleness or another step does.
@@ -125,6 +133,9 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::StillRunning { pid, .. } => edit("end it", format!("kill {pid}")),
         HoldReason::YourPanes(_) => run("close them", format!("attach {name}")),
         HoldReason::ConversationLost { .. } => run("begin anew", format!("restart {name} --fresh")),
+        HoldReason::NoBase { base } if base == "HEAD" => {
+            edit("make one", "git commit --allow-empty -m begin".to_owned())
+        }
         HoldReason::NoBase { .. } => run("fetch", "apply --fetch".to_owned()),
         HoldReason::Inside => edit("go on", "run it outside of this session".to_owned()),
         HoldReason::OtherSocket { recorded } => {

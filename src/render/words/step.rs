@@ -76,7 +76,9 @@ fn reason(reason: &StepReason, view: &View) -> Option<String> {
             Some(format!("gone from the file for {}", span(view.since(*since))))
         }
         StepReason::LeftFile(None) => Some("gone from the file".to_owned()),
-        StepReason::LetGo => Some("the file's `removed` lets go of it".to_owned()),
+        StepReason::LetGo => {
+            Some("let go of, as asked: what it has stays, and is nobody's".to_owned())
+        }
         StepReason::NothingLeft => Some("nothing of it is left".to_owned()),
         StepReason::Moved { from } => Some(format!("called {from} until now")),
     }
