@@ -2,8 +2,8 @@
 //! Pure, total and deterministic to the byte: no I/O, no clock, no failure. What cannot be done, and why,
 //! is output. Invariant: nothing that was not seen, not marked, or not asked for is ever in a step.
 
-use crate::name::{Name, Run, Spec, Uid};
-use crate::record::{Applied, EndKind, Place, StopReason, WishKind};
+use crate::name::{Name, Uid};
+use crate::record::{EndKind, Place, StopReason, WishKind};
 use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
 use jiff::Timestamp;
 
@@ -198,8 +198,6 @@ pub struct Status {
 pub enum Health {
     /// It runs.
     Healthy,
-    /// It is being made or started.
-    Progressing,
     /// It crashed and will be started again.
     Degraded,
     /// It does not run, and should not.
@@ -237,7 +235,7 @@ pub struct Step {
 }
 
 /// What a step does, with all that the executor needs. Any step on a session of the file leaves
-/// [`Applied::after_update`] in its record, one that starts a run [`Applied::after_start`]. A session that
+/// [`after_update`](crate::record::Applied::after_update) in its record, one that starts a run [`after_start`](crate::record::Applied::after_start). A session that
 /// shares a worktree starts in the directory that its owner's record has at that moment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepKind {
@@ -506,13 +504,6 @@ pub enum HoldReason {
         /// Where it is.
         found: PathBuf,
     },
-    /// Something of an earlier run still runs.
-    StillRunning {
-        /// Its pid.
-        pid: u32,
-        /// Its command's name.
-        command: String,
-    },
     /// The user's own panes beside ours run something that the step would end.
     YourPanes(Vec<String>),
     /// Its conversation is gone and `resume: required`.
@@ -522,11 +513,6 @@ pub enum HoldReason {
     },
     /// It waits for the steps of other sessions in this pass: creates in its repository, its dependents.
     After(Vec<Name>),
-    /// It waits to be started again after crashes.
-    Backoff {
-        /// When.
-        due: Timestamp,
-    },
     /// What must be seen before it can be decided could not be seen.
     Unseen(Blind),
     /// The base of its branch cannot be resolved.
@@ -536,11 +522,6 @@ pub enum HoldReason {
     },
     /// The program runs in the session that the step would end.
     Inside,
-    /// The server on the socket is not the one that the fleet lives on.
-    OtherSocket {
-        /// The recorded one.
-        recorded: PathBuf,
-    },
 }
 
 /// What stands in the way of a create.
@@ -623,17 +604,6 @@ pub enum Hint {
         /// The added one.
         to: Name,
     },
-}
-
-/// What the executor compares right before acting.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expected {
-    /// The run in the pane.
-    pub run: Run,
-    /// The spec in its mark.
-    pub spec: Spec,
-    /// The fields in force.
-    pub applied: Applied,
 }
 
 /// Decides, from what should be, what is and what is remembered, what to do. Pure, total, deterministic.

@@ -234,14 +234,11 @@ pub fn holds() -> Vec<Entry> {
         HoldReason::Doubled,
         HoldReason::Orphaned,
         HoldReason::Strayed { recorded: "/srv/a".into(), found: "/srv/b".into() },
-        HoldReason::StillRunning { pid: 77, command: "node".to_owned() },
         HoldReason::YourPanes(vec!["vim".to_owned()]),
         HoldReason::ConversationLost { id: "5c1e8f0a-1111-4222".to_owned() },
         HoldReason::After(["a", "b", "c", "d"].map(name).to_vec()),
-        HoldReason::Backoff { due: NOW + SignedDuration::from_secs(40) },
         HoldReason::NoBase { base: "origin/main".to_owned() },
         HoldReason::Inside,
-        HoldReason::OtherSocket { recorded: "/tmp/tmux-1000/default".into() },
     ];
     reasons.into_iter().map(|reason| entry("x", held(Wants::Start, reason))).collect()
 }

@@ -69,7 +69,6 @@ pub fn holds(plan: &Plan, wide: bool, view: &View) -> String {
 fn by_itself(reason: &HoldReason) -> &'static str {
     match reason {
         HoldReason::Queued { .. } => "a free place",
-        HoldReason::Backoff { .. } => "time",
         HoldReason::Unseen(_) => "a look that succeeds",
         HoldReason::Dependency { .. } | HoldReason::After(_) => "those steps",
         HoldReason::Busy
@@ -85,12 +84,10 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         | HoldReason::Doubled
         | HoldReason::Orphaned
         | HoldReason::Strayed { .. }
-        | HoldReason::StillRunning { .. }
         | HoldReason::YourPanes(_)
         | HoldReason::ConversationLost { .. }
         | HoldReason::NoBase { .. }
-        | HoldReason::Inside
-        | HoldReason::OtherSocket { .. } => "-",
+        | HoldReason::Inside => "-",
     }
 }
 

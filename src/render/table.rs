@@ -176,7 +176,7 @@ impl Column {
 fn health_tone(health: Health) -> Tone {
     match health {
         Health::Healthy => Tone::Good,
-        Health::Progressing | Health::Degraded => Tone::Change,
+        Health::Degraded => Tone::Change,
         Health::Stopped | Health::Missing => Tone::Dim,
         Health::Failed => Tone::Bad,
         Health::Unknown => Tone::Unsure,

@@ -86,10 +86,9 @@ impl Kind {
         match reason {
             HoldReason::Busy | HoldReason::Attached | HoldReason::Manual => Self::Deferred,
             HoldReason::Queued { .. } => Self::Queued,
-            HoldReason::Dependency { .. }
-            | HoldReason::After(_)
-            | HoldReason::Backoff { .. }
-            | HoldReason::Prune { .. } => Self::Pending,
+            HoldReason::Dependency { .. } | HoldReason::After(_) | HoldReason::Prune { .. } => {
+                Self::Pending
+            }
             HoldReason::Wish { .. } => Self::Wished,
             HoldReason::Unseen(_) => Self::Unknown,
             HoldReason::AtRisk(_)
@@ -100,12 +99,10 @@ impl Kind {
             | HoldReason::Doubled
             | HoldReason::Orphaned
             | HoldReason::Strayed { .. }
-            | HoldReason::StillRunning { .. }
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }
-            | HoldReason::Inside
-            | HoldReason::OtherSocket { .. } => Self::Held,
+            | HoldReason::Inside => Self::Held,
         }
     }
 
@@ -325,7 +322,6 @@ pub fn note(note: &Note) -> String {
 pub fn health(health: Health) -> &'static str {
     match health {
         Health::Healthy => "healthy",
-        Health::Progressing => "progressing",
         Health::Degraded => "degraded",
         Health::Stopped => "stopped",
         Health::Failed => "failed",

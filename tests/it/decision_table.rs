@@ -281,9 +281,6 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::Unseen(_) => "UNSEEN",
         HoldReason::NoBase { .. } => "no base",
         HoldReason::Inside => "inside",
-        HoldReason::StillRunning { .. }
-        | HoldReason::Backoff { .. }
-        | HoldReason::OtherSocket { .. } => "not from the planner",
     };
     format!("hold: {words}")
 }

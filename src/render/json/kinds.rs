@@ -44,15 +44,12 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::Doubled => "doubled",
         HoldReason::Orphaned => "orphaned",
         HoldReason::Strayed { .. } => "worktree-moved",
-        HoldReason::StillRunning { .. } => "still-running",
         HoldReason::YourPanes(_) => "your-panes",
         HoldReason::ConversationLost { .. } => "conversation-lost",
         HoldReason::After(_) => "after",
-        HoldReason::Backoff { .. } => "backoff",
         HoldReason::Unseen(_) => "unseen",
         HoldReason::NoBase { .. } => "no-base",
         HoldReason::Inside => "inside",
-        HoldReason::OtherSocket { .. } => "other-socket",
     }
 }
 

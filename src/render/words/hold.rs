@@ -67,9 +67,6 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
             view.path(recorded),
             view.path(found)
         )],
-        HoldReason::StillRunning { pid, command } => {
-            vec![format!("still running: pid {pid} {command}, from an earlier run")]
-        }
         HoldReason::YourPanes(commands) => {
             vec![format!("{} of yours: {}", plural(commands.len(), "pane"), commands.join(", "))]
         }
@@ -77,15 +74,9 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
             vec![format!("conversation {} is gone, and resume: required", abridged(id))]
         }
         HoldReason::After(names) => vec![format!("after {}", listed(names))],
-        HoldReason::Backoff { due } => {
-            vec!["crashed".to_owned(), format!("starts again in {}", span(view.until(*due)))]
-        }
         HoldReason::Unseen(blind) => vec![format!("{}: {}", blind.what, blind.cause)],
         HoldReason::NoBase { base } => vec![no_base(base)],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
-        HoldReason::OtherSocket { recorded } => {
-            vec![format!("the fleet lives on another tmux socket: {}", view.path(recorded))]
-        }
     }
 }
 
@@ -130,7 +121,6 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::Strayed { recorded, found } => {
             edit("move it back", format!("mv {} {}", view.argument(found), view.argument(recorded)))
         }
-        HoldReason::StillRunning { pid, .. } => edit("end it", format!("kill {pid}")),
         HoldReason::YourPanes(_) => run("close them", format!("attach {name}")),
         HoldReason::ConversationLost { .. } => run("begin anew", format!("restart {name} --fresh")),
         HoldReason::NoBase { base } if base == "HEAD" => {
@@ -138,13 +128,9 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         }
         HoldReason::NoBase { .. } => run("fetch", "apply --fetch".to_owned()),
         HoldReason::Inside => edit("go on", "run it outside of this session".to_owned()),
-        HoldReason::OtherSocket { recorded } => {
-            edit("go back", format!("tmux: {{socket: {}}} in the file", recorded.display()))
-        }
         HoldReason::Queued { .. }
         | HoldReason::Dependency { .. }
         | HoldReason::After(_)
-        | HoldReason::Backoff { .. }
         | HoldReason::Unseen(_) => None,
     }
 }
