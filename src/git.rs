@@ -191,14 +191,7 @@ impl GitError {
     /// The error and its causes in one line.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        line
+        crate::causes::in_one_line(self)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod file;
 pub mod setup;
 
+use crate::causes::in_one_line;
 use crate::manifest::fleet::Files;
 use crate::name::{Name, Run, Uid};
 use crate::process::pane::inherited;
@@ -212,12 +213,6 @@ fn become_program(launch: &Launch) -> Result<Infallible, LaunchError> {
 fn refuse(error: &LaunchError) -> ExitCode {
     say(&in_one_line(error));
     ExitCode::from(error.status())
-}
-
-/// The error and what caused it.
-fn in_one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn say(line: &str) {

@@ -1,6 +1,7 @@
 //! `fleetctl`: keeps a fleet of coding-agent sessions the way a checked-in file says it should be.
 
 pub mod agent;
+pub mod causes;
 pub mod cli;
 pub mod error;
 pub mod failpoint;
@@ -10,6 +11,7 @@ pub mod manifest;
 pub mod name;
 pub mod paths;
 pub mod plan;
+pub mod private;
 pub mod process;
 pub mod reconcile;
 pub mod record;

@@ -18,6 +18,7 @@ pub use parse::pane_format;
 pub use server::Login;
 pub use start::StartSpec;
 
+use crate::causes::in_one_line;
 use crate::name::Uid;
 use crate::process::{Child, Ended, ProcessError};
 use crate::snapshot::{Blind, Evidence, Observed, PaneId};
@@ -239,23 +240,12 @@ fn no_such(said: &str) -> bool {
 }
 
 fn blind(error: &TmuxError) -> Blind {
-    Blind { what: "tmux".into(), cause: chain(error) }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text.replace('\n', " ")
+    Blind { what: "tmux".into(), cause: in_one_line(error) }
 }
 
 /// For an act that changes something: a refusal changed nothing, silence tells nothing.
 fn act_error(what: &str, error: &TmuxError) -> ActError {
-    let (what, cause) = (what.to_owned(), chain(error));
+    let (what, cause) = (what.to_owned(), in_one_line(error));
     match error {
         TmuxError::NoServer { .. } | TmuxError::Refused { .. } => ActError::Failed { what, cause },
         TmuxError::Child {

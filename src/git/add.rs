@@ -10,7 +10,7 @@ use super::ground::is_empty_directory;
 use super::inspect::Place;
 use super::{Git, GitError, file, refused, run, said};
 use crate::failpoint::boundary;
-use crate::process::{Ended, orphan};
+use crate::process::{Ended, orphan, pause};
 use crate::snapshot::{BranchSource, Commit};
 use crate::world::{AddWorktree, WorktreeOf};
 use std::ffi::OsString;
@@ -101,7 +101,7 @@ impl Git {
                 });
             }
             if met_another(&ended) && tries.next().is_some() {
-                orphan::pause(PAUSE);
+                pause(PAUSE);
             } else if !branch_stands && self.left_our_branch(place, add)? {
                 // A killed run, or the try before, made the branch and nothing else.
                 branch_stands = true;
@@ -189,7 +189,7 @@ impl Git {
             if !met_another(&ended) || tries.next().is_none() {
                 return Err(refused("git branch", &ended));
             }
-            orphan::pause(PAUSE);
+            pause(PAUSE);
         }
     }
 

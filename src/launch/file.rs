@@ -2,10 +2,8 @@
 //! report of a failure the other. Invariant: a file is there whole or not at all, and only its owner reads it.
 
 use super::Launch;
+use crate::private;
 use crate::snapshot::LaunchFailure;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why one of the files could not be used.
@@ -91,14 +89,8 @@ fn from_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Resul
 /// # Errors
 /// [`FileError::Write`].
 pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
-    let part = path.with_added_extension("part");
-    let put = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        file.write_all(contents)?;
-        std::fs::rename(&part, path)
-    };
-    put().map_err(|source| FileError::Write { path: path.to_owned(), source })
+    private::replace(path, contents)
+        .map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
 /// Makes a directory that only its owner enters, with its parents, if it is missing.
@@ -106,6 +98,6 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError::Write`].
 pub fn make_directory_if_needed(path: &Path) -> Result<(), FileError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| FileError::Write { path: path.to_owned(), source })
+    private::make_directory_if_needed(path)
+        .map_err(|source| FileError::Write { path: path.to_owned(), source })
 }

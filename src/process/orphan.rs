@@ -39,12 +39,6 @@ pub fn wait_gone(
     }
 }
 
-/// Waits a moment, for a lock that another program holds briefly.
-pub fn pause(time: Duration) {
-    let ended = poll(&mut [], Some(&super::timespec(time)));
-    tracing::trace!(?ended, "paused");
-}
-
 fn open(pid: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     pidfd_open(pid, PidfdFlags::empty()).ok()

@@ -4,14 +4,14 @@
 
 use super::command::List;
 use super::start::mark_command;
-use super::{OPTION, Tmux, TmuxError, act_error, chain, no_such, ours};
+use super::{OPTION, Tmux, TmuxError, act_error, no_such, ours};
+use crate::causes::in_one_line;
 use crate::failpoint::boundary;
 use crate::name::Uid;
+use crate::private;
 use crate::process::{alive, ending, pause};
 use crate::snapshot::{Mark, Observed, PaneId, Process};
 use crate::world::{ActError, Done, EndRun};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -101,7 +101,7 @@ impl Tmux {
             Err(error @ TmuxError::NoServer { .. }) => {
                 return Err(ActError::Failed {
                     what: "tmux list-panes".into(),
-                    cause: chain(&error),
+                    cause: in_one_line(&error),
                 });
             }
             Err(error) => return Err(act_error("tmux list-panes", &error)),
@@ -189,7 +189,12 @@ impl Tmux {
         let screen = answer.strip_prefix(DONE.as_bytes()).ok_or_else(|| changed(pane))?;
         let text = String::from_utf8_lossy(screen);
         let lines: Vec<&str> = text.lines().skip(1).map(str::trim_end).collect();
-        let written = write_private(to, &format!("{}\n", lines.join("\n").trim_end()));
+        let text = format!("{}\n", lines.join("\n").trim_end());
+        let written = match to.parent() {
+            Some(directory) => private::make_directory_if_needed(directory),
+            None => Ok(()),
+        };
+        let written = written.and_then(|()| private::replace(to, text.as_bytes()));
         written.map(|()| Done::Plain).map_err(|error| ActError::Failed {
             what: format!("screen to {}", to.display()),
             cause: error.to_string(),
@@ -231,15 +236,4 @@ fn members(sid: u32, uid: Uid, live: Option<&Process>) -> std::io::Result<Vec<Pr
 fn left(uid: Uid, sid: Option<u32>) -> std::io::Result<Done> {
     let carriers = alive::carriers(uid)?.into_iter().filter(|(_, session)| Some(*session) != sid);
     Ok(Done::Left(carriers.map(|(p, _)| format!("{} {}", p.pid, p.command)).collect()))
-}
-
-fn write_private(to: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(directory) = to.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    let part = to.with_extension("part");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&part, to)
 }

@@ -5,7 +5,8 @@
 use super::command::List;
 use super::control::{Control, Reply};
 use super::parse::ANCHOR;
-use super::{OPTION, Tmux, TmuxError, chain, exact, mark, ours};
+use super::{OPTION, Tmux, TmuxError, exact, mark, ours};
+use crate::causes::in_one_line;
 use crate::snapshot::{Marked, Observed, PaneId, PaneState, Server, ServerId};
 use crate::world::{ActError, Done, StartPane};
 
@@ -123,7 +124,7 @@ impl Tmux {
                 opened => opened.map(Some),
             }
             .unwrap_or_else(|error| {
-                tracing::warn!(error = %chain(&error), "no control-mode client; one call each");
+                tracing::warn!(error = %in_one_line(&error), "no control-mode client; one call each");
                 None
             });
         }
@@ -257,6 +258,6 @@ fn reply(answer: Result<Vec<u8>, TmuxError>) -> Reply {
     match answer {
         Ok(out) => Reply::Done(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect()),
         Err(TmuxError::Refused { said, .. }) => Reply::Refused(said),
-        Err(error) => Reply::Unanswered(chain(&error)),
+        Err(error) => Reply::Unanswered(in_one_line(&error)),
     }
 }

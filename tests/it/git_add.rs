@@ -255,7 +255,7 @@ fn a_kill_at_any_instant_ends_in_the_same_worktree() {
         let args = ["worktree", "add", "--lock", "--reason", &reason, "--no-track", "-b", &branch];
         let begun = repo.child(&repo.top()).args(args);
         let mut child = begun.args([path, "main"]).spawn().unwrap();
-        fleetctl::process::orphan::pause(std::time::Duration::from_micros(number * 700));
+        fleetctl::process::pause(std::time::Duration::from_micros(number * 700));
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
 

@@ -13,8 +13,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("manifest", &["name", "snapshot", "record", "agent"]),
     ("plan", &["name", "paths", "snapshot", "record", "agent", "manifest"]),
     (FAILPOINT, &[]),
+    ("private", &[]),
+    ("causes", &[]),
     ("process", &["name", "snapshot"]),
-    ("launch", &["name", "paths", "snapshot", "record", "agent", "manifest", "process"]),
+    (
+        "launch",
+        &[
+            "name", "paths", "snapshot", "record", "agent", "manifest", "process", "private",
+            "causes",
+        ],
+    ),
     ("tmux", DRIVER),
     ("git", DRIVER),
     ("store", DRIVER),
@@ -24,12 +32,13 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What a driver may name: plain data and the acts of the world, but no other driver.
-const DRIVER: &[&str] = &["name", "paths", "snapshot", "record", "world", "process"];
+const DRIVER: &[&str] =
+    &["name", "paths", "snapshot", "record", "world", "process", "private", "causes"];
 
 /// Everything below the edge but what prints; `world` itself is below `reconcile`.
 const EFFECTFUL: &[&str] = &[
     "name", "paths", "snapshot", "record", "agent", "manifest", "plan", "process", "launch",
-    "tmux", "git", "store", "world",
+    "tmux", "git", "store", "world", "private", "causes",
 ];
 
 /// Every layer with effects may name it.

@@ -1,15 +1,15 @@
 //! One `match` from acts to drivers. Batches of worktrees and of panes go side by side.
 
 use super::Live;
+use crate::causes::in_one_line;
 use crate::git::GitError;
 use crate::launch::Launch;
-use crate::name::Uid;
+use crate::private;
 use crate::process::{Child, ending};
-use crate::snapshot::{PaneId, RuntimeAt};
+use crate::snapshot::RuntimeAt;
 use crate::tmux::StartSpec;
 use crate::world::{Act, ActError, AddWorktree, Done, StartPane};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl Live {
                 return self.start_panes(&[start]).pop().unwrap_or(Err(ActError::NotAttempted));
             }
             Act::Remark { pane, mark } => return self.tmux.remark(pane, mark),
-            Act::KeepScreen { pane, uid, to } => return self.keep_screen(pane, *uid, to),
+            Act::KeepScreen { pane, uid, to } => return self.tmux.keep_screen(pane, *uid, to),
             Act::EndRun(end) => return self.tmux.end_run(end),
             Act::EndSurvivors(runtime) => return end_survivors(runtime),
             Act::RemovePane { pane, uid } => return self.tmux.remove_pane(pane, *uid),
@@ -149,14 +149,6 @@ impl Live {
         })
     }
 
-    fn keep_screen(&self, pane: &PaneId, uid: Uid, to: &Path) -> Result<Done, ActError> {
-        make_directory_of(to).map_err(|error| ActError::Failed {
-            what: format!("write {}", to.display()),
-            cause: error.to_string(),
-        })?;
-        self.tmux.keep_screen(pane, uid, to)
-    }
-
     fn write_launch(&self, launch: &Launch, setup_again: bool) -> Result<(), ActError> {
         let at = self.paths.launch(launch.uid);
         let written = serde_json::to_vec(launch)
@@ -196,7 +188,7 @@ fn teardown(act: &Act) -> Result<(), ActError> {
             .env("FLEET_WORKTREE", directory)
             .env("FLEET_UID", uid.to_string())
             .run()
-            .map_err(|error| ActError::Failed { what: what.clone(), cause: error.to_string() })?;
+            .map_err(|error| ActError::Failed { what: what.clone(), cause: in_one_line(&error) })?;
         if !ended.status.success() {
             let last = ended.stderr.lines().last().unwrap_or_default();
             let cause = format!("{}: {last}", ended.status);
@@ -206,15 +198,10 @@ fn teardown(act: &Act) -> Result<(), ActError> {
     Ok(())
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file of the fleet, and makes its directory.
 fn write_private(at: &Path, text: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    make_directory_of(at)?;
-    let new = at.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text)?;
-    fs::rename(&new, at)
+    at.parent().map_or(Ok(()), private::make_directory_if_needed)?;
+    private::replace(at, text)
 }
 
 /// Ends what an earlier run left; what is still there afterwards keeps the next one from starting.
@@ -227,14 +214,6 @@ fn end_survivors(runtime: &RuntimeAt) -> Result<Done, ActError> {
         Some(process) => {
             Err(failed(format!("still running: pid {} ({})", process.pid, process.command)))
         }
-    }
-}
-
-fn make_directory_of(file: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    match file.parent().filter(|directory| !directory.is_dir()) {
-        Some(directory) => fs::DirBuilder::new().recursive(true).mode(0o700).create(directory),
-        None => Ok(()),
     }
 }
 
