@@ -113,7 +113,7 @@ impl Live {
             Act::Teardown { .. } => teardown(act)?,
             Act::Salvage(worktree) => return Ok(Done::Salvaged(self.git.salvage(worktree)?)),
             Act::Trash { worktree, to, finish_only } => {
-                if *finish_only && !to.exists() {
+                if *finish_only && !lies_there(to)? {
                     return Err(ActError::Changed(format!("{}", to.display())));
                 }
                 let branch = self.git.trash(worktree, to)?;
@@ -217,9 +217,31 @@ fn end_survivors(runtime: &RuntimeAt) -> Result<Done, ActError> {
     }
 }
 
+/// A move that cannot be looked at may have been made: that is no answer, and not a no.
+fn lies_there(path: &Path) -> Result<bool, ActError> {
+    path.try_exists().map_err(|error| ActError::Uncertain {
+        what: format!("look for {}", path.display()),
+        cause: error.to_string(),
+    })
+}
+
 fn remove_if_there(path: &Path) -> std::io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_trash_that_cannot_be_looked_at_is_not_taken_for_empty() {
+        let place = tempfile::tempdir().unwrap();
+        let trash = place.path().join(".trash");
+        assert_eq!(lies_there(&trash.join("api")), Ok(false));
+        std::os::unix::fs::symlink(&trash, &trash).unwrap();
+        assert!(matches!(lies_there(&trash.join("api")), Err(ActError::Uncertain { .. })));
     }
 }
