@@ -342,7 +342,7 @@ mod tests {
             ("opencode", "opencode --auto -m big --prompt=-fix {id} it"),
             (
                 "copilot",
-                "copilot --session-id=ID -n shop/api --yolo --model big --interactive=-fix {id} it",
+                "copilot --session-id=ID -n shop/api --allow-all-tools --allow-all-paths --allow-all-urls --model big --interactive=-fix {id} it",
             ),
             ("goose", "GOOSE_MODE=auto goose run -s -n ID --model big --text=-fix {id} it"),
             ("aider", aider),
@@ -366,7 +366,10 @@ mod tests {
             ),
             ("gemini", "gemini --resume ID --approval-mode yolo -m big"),
             ("opencode", "opencode --session ID --auto -m big"),
-            ("copilot", "copilot --session-id=ID --yolo --model big"),
+            (
+                "copilot",
+                "copilot --session-id=ID --allow-all-tools --allow-all-paths --allow-all-urls --model big",
+            ),
             ("goose", "GOOSE_MODE=auto goose session -r -n ID --model big"),
         ];
         for (agent, expected) in table {
