@@ -192,17 +192,19 @@ impl Context {
     /// For whom standard output is rendered.
     #[must_use]
     pub fn view(&self, now: Timestamp) -> View {
-        View {
+        let mut view = View {
             style: self.style(self.terminals.output, rustix::stdio::stdout()),
             now,
             directory: Some(self.cwd.clone()),
             home: Some(self.home.clone()),
-            program: match &self.global.file {
-                Some(file) => format!("fleetctl -f {}", file.display()),
-                None => "fleetctl".into(),
-            },
+            program: "fleetctl".into(),
             all: false,
+        };
+        // Standard input is gone by the time that a command is typed.
+        if let Some(file) = self.global.file.as_deref().filter(|_| !self.reads_stdin()) {
+            view.program = format!("fleetctl -f {}", view.argument(file));
         }
+        view
     }
 
     /// How standard error is coloured.

@@ -6,6 +6,7 @@ use super::early::{Early, Purpose};
 use crate::error::{Exit, Failure, Trouble};
 use crate::git::Git;
 use crate::manifest::fleet::Fleet;
+use crate::manifest::problem::nearest;
 use crate::name::{Name, Uid};
 use crate::paths::Paths;
 use crate::plan::{Plan, Policy};
@@ -192,16 +193,14 @@ impl Desk {
     }
 
     fn unknown(&self, given: &str) -> Failure {
+        if self.records.tombstones.iter().any(|stone| stone.record.name.as_str() == given) {
+            let back = self.view().command(&format!("restore {given}"));
+            return Failure::new(Exit::Usage, format!("{given} is in the trash"))
+                .with_help(format!("bring it back: {back}"));
+        }
         let live = self.records.sessions.values().map(|record| &record.name);
-        let nearest = self
-            .fleet
-            .sessions
-            .keys()
-            .chain(live)
-            .map(|name| (strsim::damerau_levenshtein(given, name.as_str()), name))
-            .min()
-            .filter(|(distance, _)| *distance <= 3)
-            .map(|(_, name)| name.to_string());
+        let names = self.fleet.sessions.keys().chain(live).map(Name::as_str);
+        let nearest = nearest(given, names).map(str::to_owned);
         Failure::from(Trouble::NoSession { name: given.to_owned(), nearest })
     }
 }

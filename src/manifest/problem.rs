@@ -208,7 +208,8 @@ impl Problem {
 
 /// The known name that is nearest to a mistyped one: fewest slips of the finger, then no letter forgotten, then
 /// the same beginning.
-fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+#[must_use]
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let most = (name.chars().count() / 3).max(1);
     known
         .into_iter()

@@ -6,7 +6,7 @@ use super::check::{Removal, Rename, Sessions, check, check_moves};
 use super::fields::{Fields, names};
 use super::fleet::{AtRisk, Fleet, Prune, Settings, Socket};
 use super::ground::Ground;
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, nearest};
 use super::profiles::Agents;
 use super::raw::{Entry, Kind, Node, Sort};
 use super::read::{Here, Reader, Written};
@@ -103,10 +103,19 @@ fn first(root: &Node) -> At {
     root.entries().first().map_or(root.at, |entry| entry.at)
 }
 
+/// Tells of a field that the top level lacks, unless a mistyped one, which is told of already, stands for it.
+fn missing(field: &str, help: &str, root: &Node, reader: &mut Reader) {
+    let mut keys = root.entries().iter().map(|entry| entry.key.as_ref());
+    if keys.any(|key: &str| !key.starts_with("x-") && nearest(key, FIELDS) == Some(field)) {
+        return;
+    }
+    let problem = Problem::new(Code::MissingField, format!("`{field}` is missing"));
+    reader.problem(problem.at(first(root)).help(help));
+}
+
 fn check_version(top: &Top, root: &Node, reader: &mut Reader) {
     let Some(node) = top.node("version") else {
-        let problem = Problem::new(Code::MissingField, "`version` is missing").at(first(root));
-        return reader.problem(problem.help("write `version: 1` at the top"));
+        return missing("version", "write `version: 1` at the top", root, reader);
     };
     if !is_word(node, "1") {
         let problem = Problem::new(Code::Version, "this version of the format is not known");
@@ -117,8 +126,8 @@ fn check_version(top: &Top, root: &Node, reader: &mut Reader) {
 fn fleet_name(top: &Top, root: &Node, reader: &mut Reader) -> Option<Name> {
     let here = Here { scope: Scope::default(), allow: Allow::Early };
     let Some(node) = top.node("fleet") else {
-        let problem = Problem::new(Code::MissingField, "`fleet` is missing").at(first(root));
-        reader.problem(problem.help("write `fleet: NAME`: the name that all its sessions share"));
+        let help = "write `fleet: NAME`: the name that all its sessions share";
+        missing("fleet", help, root, reader);
         return None;
     };
     if let Kind::Scalar(text, _) = &node.kind
@@ -187,8 +196,7 @@ fn sessions<'a>(
     reader.unknown_fields("of `defaults`", defaults, &known_defaults);
     let mut made = Sessions::new();
     let Some(node) = top.node("sessions") else {
-        let problem = Problem::new(Code::MissingField, "`sessions` is missing").at(first(root));
-        reader.problem(problem.help("an empty fleet has `sessions: {}`"));
+        missing("sessions", "an empty fleet has `sessions: {}`", root, reader);
         return made;
     };
     let mut unrolling = Unrolling { common, defaults, reader, ground, made: &mut made };

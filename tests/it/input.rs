@@ -210,3 +210,10 @@ fn another_socket_is_refused_while_sessions_live_on_the_old_one() {
     other.args(["-S", &format!("{socket}2"), "list-sessions", "-F", "#{session_name}"]);
     Sandbox::run(&mut other).ok().says("shop/a");
 }
+
+#[test]
+fn a_command_to_be_typed_names_the_file_as_a_shell_takes_it() {
+    let shop = Shop::applied(&format!("a: {{{SLEEP}}}"));
+    std::os::unix::fs::symlink(".", shop.top().join("a place")).unwrap();
+    shop.run(&["-f", "a place", "hold", "a"]).ok().complains("fleetctl -f 'a place' release a");
+}

@@ -21,6 +21,7 @@ yaml::document 1:1 | empty & version: 1 |
 yaml::document 1:1 | empty | # nothing⏎
 field::type 1:3 | a manifest is a map, not a list | - a⏎
 field::missing 1:1 | `version` is missing | fleet: a⏎sessions: {}
+field::unknown 3:1 | did you mean `sessions`? | version: 1⏎fleet: a⏎sesions: {}
 field::missing 1:1 | `fleet` is missing | version: 1⏎sessions: {}
 field::missing 1:1 | `sessions` is missing & sessions: {} | version: 1⏎fleet: a
 field::empty 3:1 | `sessions` has no value | version: 1⏎fleet: a⏎sessions:

@@ -25,6 +25,7 @@ fn a_session_that_left_the_file_goes_to_the_trash_and_comes_back_as_it_was() {
     shop.edit(&format!("a: {{{SLEEP}}}"));
     shop.run(&["rm", "b"]).ok().says("undo: fleetctl restore b");
     assert!(!shop.worktree("b").exists());
+    shop.run(&["describe", "b"]).code(2).complains("fleetctl restore b");
     let listed = json(&shop.run(&["trash", "list", "-o", "json"]).ok());
     assert!(listed.to_string().contains("shop/b"), "{listed}");
     shop.run(&["get", "trash", "-o", "name"]).ok().says("b@");
