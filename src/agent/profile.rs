@@ -167,6 +167,14 @@ mod tests {
     }
 
     #[test]
+    fn copilot_is_left_without_opening_or_answering_a_menu() {
+        let copilot = builtin("copilot").unwrap();
+        assert_eq!(copilot.keys.interrupt, ["Escape", "C-c"]);
+        // What it writes into a conversation no flag of a resume takes back.
+        assert!(!copilot.modes[&Mode::Yolo].args.contains(&"--yolo".to_owned()));
+    }
+
+    #[test]
     fn codex_never_runs_in_its_daemon() {
         let codex = builtin("codex").unwrap();
         assert_eq!(codex.start[0], "--no-daemon");
