@@ -84,6 +84,8 @@ pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
     }
     let Some(limit) = ask.wait else { return Ok(exit) };
     loop {
+        // A pass without steps has its books to keep too, and they are kept once.
+        desk.records = store.records()?;
         let (_, plan) = desk.survey(&ask.policy);
         let waits = verdict::waiting(&plan);
         if waits.is_empty() && plan.order.is_empty() {
@@ -137,7 +139,8 @@ pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> 
 fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {
     let mut store = Store::open_to_write(desk.paths.directory(), &lock, &desk.context.machine)?;
     let mut changes = Vec::new();
-    if store.manifest()?.as_ref() != Some(&desk.manifest) {
+    // One that another manifest has is taken over only when the plan was agreed to.
+    if store.manifest()?.is_none() {
         changes.push(Change::Manifest(desk.manifest.clone()));
     }
     if store.socket()?.as_ref() != Some(&desk.socket) {
@@ -145,6 +148,13 @@ fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {
     }
     store.write(&changes)?;
     Ok((lock, store))
+}
+
+fn take_over_if_needed(desk: &Desk, store: &mut Store) -> Result<(), Failure> {
+    if store.manifest()?.as_ref() != Some(&desk.manifest) {
+        store.write(&[Change::Manifest(desk.manifest.clone())])?;
+    }
+    Ok(())
 }
 
 /// Records wishes and does nothing else.
@@ -233,6 +243,7 @@ fn pass(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Exit, Failure> 
         output::out(&plan_text(&plan, &desk.view()))?;
     }
     refuse_or_confirm(desk, ask, &plan)?;
+    take_over_if_needed(desk, store)?;
     let begun = desk.live.now();
     let outcome = act(desk, store, ask, (&snapshot, &plan), &progress)?;
     progress.clear();

@@ -191,6 +191,19 @@ fn the_same_fleet_from_elsewhere_is_refused_until_it_is_taken_over() {
 }
 
 #[test]
+fn a_take_over_that_was_refused_took_nothing_over() {
+    let shop = Shop::applied(&format!("a: {{{SLEEP}}}\nb: {{{SLEEP}}}"));
+    let text = fs::read_to_string(shop.manifest()).unwrap();
+    let without_b: Vec<&str> = text.lines().filter(|line| !line.contains("b: {")).collect();
+    fs::write(shop.top().join("copy.yaml"), without_b.join("\n")).unwrap();
+    let pid = shop.pid("b");
+    shop.run(&["-f", "copy.yaml", "apply", "--take-over"]).code(3).complains("--yes");
+    shop.run(&["-f", "copy.yaml", "apply", "--yes"]).code(3).complains("--take-over");
+    shop.run(&["apply"]).ok();
+    assert_eq!(shop.pid("b"), pid);
+}
+
+#[test]
 fn another_socket_is_refused_while_sessions_live_on_the_old_one() {
     let shop = Shop::applied(&format!("a: {{{SLEEP}}}"));
     let old = fs::read_to_string(shop.manifest()).unwrap();
