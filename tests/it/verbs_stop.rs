@@ -1,7 +1,7 @@
 //! `start`, `stop`, `restart`, `hold` and `release`: what a human wants stands, and nobody is cut off unasked.
 
-use crate::sandbox::{SOON, eventually};
-use crate::shop::{SLEEP, Shop};
+use crate::sandbox::{SOON, Sandbox, eventually};
+use crate::shop::{FLEETCTL, SLEEP, Shop};
 use std::fs;
 
 /// A program under the name of an agent that fleetctl knows: it never tells that it is idle.
@@ -79,6 +79,24 @@ fn a_changed_agent_that_may_be_busy_is_deferred_and_said() {
     shop.run(&["apply", "--now", "boss"]).ok();
     assert_ne!(shop.pid("boss"), pid);
     shop.run(&["apply", "--wait"]).ok();
+}
+
+#[test]
+fn an_apply_that_waits_records_a_revision_once() {
+    let shop = Shop::applied(&format!("a: {{{SLEEP}}}"));
+    let human = shop.terminal(100);
+    human.fleetctl("attach a");
+    eventually(SOON, "a client is attached", || shop.pane("a", "#{session_attached}") == "1");
+    shop.edit(&format!("a: {{{SLEEP}, env: {{A: x}}}}"));
+    let mut waiting = shop.command(FLEETCTL);
+    let mut waiting = waiting.args(["apply", "--wait", "--timeout", "30s"]).spawn().unwrap();
+    eventually(SOON, "it waits", || shop.run(&["diff"]).stdout.contains("revision 2 ("));
+    let socket = shop.sandbox.socket();
+    let mut detach = shop.command("tmux");
+    detach.arg("-S").arg(socket).args(["detach-client", "-s", "=shop/a"]);
+    Sandbox::run(&mut detach).ok();
+    assert!(waiting.wait().unwrap().success());
+    shop.run(&["diff"]).ok().says("revision 2 (");
 }
 
 #[test]
