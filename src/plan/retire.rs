@@ -11,7 +11,7 @@ use super::{
 use crate::manifest::fleet::AtRisk;
 use crate::name::Name;
 use crate::record::{Place, Record, WishKind};
-use crate::snapshot::{PaneState, Risk, Work};
+use crate::snapshot::{PaneId, PaneState, Risk, Work, WorkAt};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -70,27 +70,32 @@ impl<'a> Pass<'a> {
             self.may_end(name, record, pane, Patience::Idle)?;
         }
         self.others_first(record, others)?;
-        let mut retire = Retirement {
-            pane: pane.map(|pane| pane.id.clone()),
-            work: work_at,
-            archive: false,
-            risks: Vec::new(),
-            commits: None,
+        let (archive, reason) = match request {
+            Some(Request::Remove { archive: true, .. }) => (Archive::Asked, StepReason::Asked),
+            Some(Request::Remove { .. }) => (self.archive_by_file(), StepReason::Asked),
+            Some(Request::Start { .. } | Request::Restart { .. }) | None => {
+                (self.archive_by_file(), StepReason::LeftFile(record.gone_since))
+            }
         };
-        let archive = match request {
-            Some(Request::Remove { archive: true, .. }) => Archive::Asked,
-            _ => self.archive_by_file(),
-        };
+        let pane = pane.map(|pane| pane.id.clone());
+        let retirement = self.weighed(pane, work_at, archive)?;
+        Ok((StepKind::Decommission(retirement), reason))
+    }
+
+    fn weighed(
+        &mut self,
+        pane: Option<PaneId>,
+        work: Option<WorkAt>,
+        archive: Archive,
+    ) -> Result<Retirement, Refusal> {
+        let mut retire =
+            Retirement { pane, work, archive: false, risks: Vec::new(), commits: None };
         if let Some(at) = retire.work.clone()
             && let Some(work) = self.work(&at)?
         {
             self.weigh(&mut retire, work, archive)?;
         }
-        let reason = match request {
-            Some(Request::Remove { .. }) => StepReason::Asked,
-            _ => StepReason::LeftFile(record.gone_since),
-        };
-        Ok((StepKind::Decommission(retire), reason))
+        Ok(retire)
     }
 
     /// Puts what was found of the work into a retirement, or refuses it.
