@@ -59,12 +59,6 @@ impl Lock {
     }
 }
 
-/// Who holds the lock of a fleet now; `None` when nobody does or it cannot be told. Changes nothing.
-#[must_use]
-pub fn holder_in(directory: &Path) -> Option<u32> {
-    holder_of(&File::open(directory.join("lock")).ok()?)
-}
-
 fn holder_of(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
@@ -104,9 +98,9 @@ mod tests {
         let lock = Lock::acquire(&place).unwrap();
         let Err(LockError::Held { pid }) = Lock::acquire(&place) else { panic!("not held") };
         assert_eq!(pid, Some(std::process::id()));
-        assert_eq!(holder_in(&place), pid);
+        assert_eq!(holder_of(&File::open(place.join("lock")).unwrap()), pid);
         drop(lock);
-        assert_eq!(holder_in(&place), None);
+        assert_eq!(holder_of(&File::open(place.join("lock")).unwrap()), None);
         Lock::acquire(&place).unwrap();
     }
 
