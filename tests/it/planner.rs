@@ -7,12 +7,12 @@ use crate::fleets::{
 };
 use crate::worlds::{Pair, draft};
 use fleetctl::manifest::fleet::{Fleet, Moved, Worktree as Where};
-use fleetctl::name::Name;
+use fleetctl::name::{Name, Uid};
 use fleetctl::plan::{
     Conflict, Entry, Hint, HoldReason, Plan, Policy, Request, Step, StepKind, Verdict, plan,
 };
 use fleetctl::reconcile::{survey, wanted};
-use fleetctl::record::{Place, Record, Records, StopReason, WishKind};
+use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{
     BranchSource, Commit, Company, Ground, Marked, Observed, PaneState, Question, Snapshot, Work,
 };
@@ -144,8 +144,15 @@ proptest! {
         let mut pair = draft.pair();
         let made = made(&mut pair);
         let agent = |name: &Name| pair.fleet.sessions.get(name).is_some_and(|s| !s.is_shell());
+        // A restart that was cut off between two runs goes on in the place that it had.
+        let between = |uid: Option<Uid>| {
+            let end = uid.and_then(|uid| pair.records.sessions.get(&uid)?.end.as_ref());
+            end.is_some_and(|end| {
+                matches!(end.kind, EndKind::Stopped(StopReason::Restart | StopReason::Owner))
+            })
+        };
         let starts = made.entries.iter().filter(|entry| {
-            agent(&entry.name) && step(entry).is_some_and(|step| match &step.kind {
+            agent(&entry.name) && !between(entry.uid) && step(entry).is_some_and(|step| match &step.kind {
                 StepKind::Create(_) | StepKind::Start { .. } => true,
                 StepKind::Recreate { .. } => !entry.status.running,
                 _ => false,
