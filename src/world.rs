@@ -147,6 +147,14 @@ pub enum Act {
         /// Whose it must be.
         uid: Uid,
     },
+    /// Removes what an incarnation has in the state directory.
+    Tidy {
+        /// Whose.
+        uid: Uid,
+        /// Not only the launch file, which holds values of `env`, but also what setup, its screen and an agent
+        /// that keeps its conversations there have left.
+        all: bool,
+    },
     /// Deletes a directory of the trash, and the worktree's entry and salvage refs with it.
     EmptyTrash {
         /// The worktree's entry.

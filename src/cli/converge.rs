@@ -130,10 +130,16 @@ pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> 
         }
         LockError::Open { .. } => Failure::because(Exit::Failed, &error),
     })?;
-    let (lock, store) = write_to(desk, lock)?;
-    desk.records = store.records()?;
-    desk.live.last = desk.records.server.clone();
-    Ok((lock, store))
+    // What was read before the lock may be old by now.
+    if let Some(store) = Store::open_to_read(desk.paths.directory())? {
+        desk.records = store.records()?;
+        desk.applied_from = store.manifest()?;
+        desk.recorded_socket = store.socket()?;
+        desk.live.last = desk.records.server.clone();
+    }
+    super::guard::refuse_other_manifest(desk, take_over)?;
+    super::guard::refuse_other_socket(desk)?;
+    write_to(desk, lock)
 }
 
 fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {

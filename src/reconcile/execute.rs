@@ -228,9 +228,7 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
                 let restarting = Starting::restart(entry, (launch, pane), (*setup, *rebuild));
                 self.restart(restarting, snapshot)
             }
-            StepKind::Recreate { retire, create } => {
-                self.recreate(entry, (retire, create), snapshot)
-            }
+            StepKind::Recreate { retire, create } => self.recreate(entry, (retire, create)),
             StepKind::Stop { reason, pane } => self.stop(entry, *reason, pane.as_ref()),
             StepKind::Decommission(retirement) => self.decommission(entry, retirement),
             StepKind::Create(_)

@@ -119,6 +119,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
                 return Ok(failed(&error));
             }
         }
+        self.tidy(&tombstone.record, true);
         self.queue(Change::Unbury(tombstone.record.uid));
         self.queue(Change::Finish(tombstone.record.uid));
         Ok(StepResult::Done(Vec::new()))

@@ -254,6 +254,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             }
             tombstone.trash = Some(to);
         }
+        self.tidy(record, false);
         self.queue(Change::Bury(Box::new(tombstone)));
         self.queue(Change::Remove(record.uid));
         self.queue(Change::Ended(self.now()));
@@ -265,19 +266,15 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         &mut self,
         entry: &Entry,
         (retire, create): (&Retirement, &Creation),
-        _seen: &crate::snapshot::Snapshot,
     ) -> Ended {
-        let wish = entry.uid.and_then(|uid| self.record(uid));
-        match self.decommission(entry, retire)? {
-            StepResult::Done(told) => {
-                let created = self.create_now(&entry.name, create)?;
-                Ok(match (created, wish) {
-                    (StepResult::Done(more), _) => StepResult::Done([told, more].concat()),
-                    (other, _) => other,
-                })
-            }
-            other => Ok(other),
-        }
+        let told = match self.decommission(entry, retire)? {
+            StepResult::Done(told) => told,
+            other => return Ok(other),
+        };
+        Ok(match self.create_now(&entry.name, create)? {
+            StepResult::Done(more) => StepResult::Done([told, more].concat()),
+            other => other,
+        })
     }
 
     pub(super) fn update(&mut self, entry: &Entry) -> Ended {
@@ -349,8 +346,16 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         {
             return Ok(failed(&error));
         }
+        self.tidy(&record, matches!(reason, StepReason::NothingLeft));
         self.queue(Change::Remove(record.uid));
         Ok(StepResult::Done(Vec::new()))
+    }
+
+    /// Removes a session's files in the state directory; what cannot be removed is said, and harms nothing.
+    pub(super) fn tidy(&mut self, record: &Record, all: bool) {
+        if let Err(error) = self.act(Act::Tidy { uid: record.uid, all }) {
+            self.note(format!("{}: {error}", record.name));
+        }
     }
 
     fn unmark(&mut self, entry: &Entry, worktree: Option<WorktreeOf>) -> Result<(), ActError> {

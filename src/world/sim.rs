@@ -120,6 +120,7 @@ impl Sim {
                 self.forest(&worktree.repo)?.ours(worktree).map(|_| Done::Plain)
             }
             Act::LetGo(worktree) => self.forest(&worktree.repo)?.let_go(worktree),
+            Act::Tidy { .. } => Ok(Done::Plain),
             Act::Unmark { pane, uid } => self.terminal.unmark(pane, *uid),
             Act::EmptyTrash { worktree, path, .. } => {
                 self.forest(&worktree.repo)?.empty(worktree, path)

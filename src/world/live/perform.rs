@@ -4,6 +4,8 @@ use super::Live;
 use crate::causes::in_one_line;
 use crate::git::GitError;
 use crate::launch::Launch;
+use crate::name::Uid;
+use crate::paths::Paths;
 use crate::private;
 use crate::process::{Child, ending};
 use crate::snapshot::RuntimeAt;
@@ -126,6 +128,7 @@ impl Live {
             Act::Rebuild { worktree, keep } => self.git.rebuild(worktree, keep)?,
             Act::Describe { worktree, json } => self.git.describe(worktree, json)?,
             Act::LetGo(worktree) => self.git.let_go(worktree)?,
+            Act::Tidy { uid, all } => tidy(&self.paths, *uid, *all)?,
             Act::Unmark { pane, uid } => return self.tmux.unmark(pane, *uid),
             Act::EmptyTrash { worktree, path, salvage } => {
                 self.git.empty_trash(path, worktree, salvage)?;
@@ -223,6 +226,30 @@ fn lies_there(path: &Path) -> Result<bool, ActError> {
         what: format!("look for {}", path.display()),
         cause: error.to_string(),
     })
+}
+
+/// Removes what an incarnation has in the state directory; what is not there is passed over.
+fn tidy(paths: &Paths, uid: Uid, all: bool) -> Result<(), ActError> {
+    let mut removed = remove_if_there(&paths.launch(uid));
+    if all {
+        removed = removed
+            .and_then(|()| remove_if_there(&paths.failure(uid)))
+            .and_then(|()| remove_if_there(&paths.setup_done(uid)))
+            .and_then(|()| remove_if_there(&paths.screen(uid)))
+            .and_then(|()| empty_directory(&paths.agent_state(uid)));
+    }
+    removed.map_err(|error| ActError::Failed {
+        what: format!("tidy up after {uid}"),
+        cause: error.to_string(),
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "emptying the trash deletes directories")]
+fn empty_directory(path: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {
