@@ -3,16 +3,18 @@
 //! is output. Invariant: nothing that was not seen, not marked, or not asked for is ever in a step.
 
 use crate::name::{Name, Uid};
-use crate::record::{EndKind, Place, StopReason, WishKind};
+use crate::record::{EndKind, Place, StopReason};
 use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
 use jiff::Timestamp;
 
 mod build;
 mod change;
 mod guard;
+pub mod hold;
 mod names;
 mod order;
 mod pass;
+pub mod policy;
 mod retire;
 mod runtime;
 mod session;
@@ -21,90 +23,12 @@ mod start;
 mod status;
 mod stray;
 
+pub use hold::{Conflict, Hold, HoldReason, Wants};
+pub use policy::{Policy, Removals, Request};
 pub use runtime::crashes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-
-/// What the caller allows and asks, beside the file.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Whose marks are ours.
-    pub installation: crate::name::Installation,
-    /// Which sessions the pass is about; `None` for all.
-    pub only: Option<BTreeSet<Name>>,
-    /// What to do with sessions that are gone from the file.
-    pub removals: Removals,
-    /// Sessions that may be cut off although they are busy, waiting or attached.
-    pub now: BTreeSet<Name>,
-    /// The number of decommissions and recreates that was approved.
-    pub max_decommission: Option<usize>,
-    /// The incarnations whose end was approved already: the mass guard lets them pass.
-    pub approved: BTreeSet<Uid>,
-    /// What a verb asks of single sessions.
-    pub requests: BTreeMap<Name, Request>,
-    /// The incarnation in whose pane the program runs.
-    pub inside: Option<Uid>,
-    /// Where agents keep files of their own, each in a directory named by its uid.
-    pub agent_state: PathBuf,
-}
-
-impl Policy {
-    /// A pass over the whole fleet, for which nothing beyond the file was asked or approved.
-    #[must_use]
-    pub fn new(installation: crate::name::Installation) -> Self {
-        Self {
-            installation,
-            only: None,
-            removals: Removals::Confirmed,
-            now: BTreeSet::new(),
-            max_decommission: None,
-            approved: BTreeSet::new(),
-            requests: BTreeMap::new(),
-            inside: None,
-            agent_state: PathBuf::new(),
-        }
-    }
-}
-
-/// What to do with sessions that are gone from the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removals {
-    /// Decommission them, unless `prune: manual`.
-    Confirmed,
-    /// Decommission them, with `prune: manual` too.
-    Prune,
-    /// Decommission them when `prune` has passed.
-    WhenDue,
-    /// Leave them: the pass is about named sessions.
-    Leave,
-}
-
-/// What a verb asks of one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// `start`
-    Start {
-        /// `--new-worktree`: make a lost worktree anew.
-        new_worktree: bool,
-    },
-    /// `restart`
-    Restart {
-        /// `--fresh`: leave the conversation.
-        fresh: bool,
-        /// `--recreate`: another worktree.
-        recreate: bool,
-        /// `--setup`: run `setup` again.
-        setup: bool,
-    },
-    /// `rm`
-    Remove {
-        /// `--archive`: although work is at risk.
-        archive: bool,
-        /// `--keep`: let go of it without touching it.
-        keep: bool,
-    },
-}
 
 /// The whole plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -399,151 +323,6 @@ pub enum StepReason {
     },
     /// Its run ended, and that end stands.
     EndSeen,
-}
-
-/// A step that is not done.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hold {
-    /// The step that would be done.
-    pub wants: Wants,
-    /// Why it is not.
-    pub reason: HoldReason,
-}
-
-/// The verb of the step that a hold stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wants {
-    /// Create.
-    Create,
-    /// Start or resume.
-    Start,
-    /// Restart.
-    Restart,
-    /// Recreate.
-    Recreate,
-    /// Update.
-    Update,
-    /// Stop.
-    Stop,
-    /// Decommission.
-    Decommission,
-    /// Nothing would be done, but something stands in the way of knowing.
-    Nothing,
-}
-
-/// Why a step is not done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HoldReason {
-    /// The agent is busy, or its activity is unknown, which counts as busy. Lifted by idleness or `--now`.
-    Busy,
-    /// A client sees the pane. Lifted by detaching or `--now`.
-    Attached,
-    /// `on_change: manual`. Lifted by `fleetctl restart`.
-    Manual,
-    /// `max_running` is reached.
-    Queued {
-        /// Its place in the queue, from 1.
-        place: usize,
-        /// The queue's length.
-        of: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// It depends on a session that is not started.
-    Dependency {
-        /// Which.
-        on: Name,
-    },
-    /// A human's wish. Lifted by `start` or `release`.
-    Wish {
-        /// Which.
-        kind: WishKind,
-        /// Why, in his words.
-        why: Option<String>,
-        /// Who.
-        by: String,
-        /// Since when.
-        since: Timestamp,
-        /// Until when.
-        until: Option<Timestamp>,
-    },
-    /// Its worktree holds work that would be at risk.
-    AtRisk(Vec<Risk>),
-    /// `protect: true`, since this revision.
-    Protected {
-        /// Which.
-        since: u64,
-    },
-    /// The mass guard: too many at once.
-    Mass {
-        /// How many would go.
-        would: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// `prune` has not passed, or is manual.
-    Prune {
-        /// When it will be done; `None` for manual.
-        due: Option<Timestamp>,
-    },
-    /// Something on the machine stands on a name, path or branch that it needs.
-    Conflict(Conflict),
-    /// Its worktree's directory is gone while git still lists it.
-    Lost {
-        /// Where it was.
-        path: PathBuf,
-    },
-    /// Two live objects carry its uid.
-    Doubled,
-    /// Our mark, but no record of it.
-    Orphaned,
-    /// Its worktree was moved by hand.
-    Strayed {
-        /// Where it was made.
-        recorded: PathBuf,
-        /// Where it is.
-        found: PathBuf,
-    },
-    /// The user's own panes beside ours run something that the step would end.
-    YourPanes(Vec<String>),
-    /// Its conversation is gone and `resume: required`.
-    ConversationLost {
-        /// Its id.
-        id: String,
-    },
-    /// It waits for the steps of other sessions in this pass: creates in its repository, its dependents.
-    After(Vec<Name>),
-    /// What must be seen before it can be decided could not be seen.
-    Unseen(Blind),
-    /// The base of its branch cannot be resolved.
-    NoBase {
-        /// What was tried.
-        base: String,
-    },
-    /// The program runs in the session that the step would end.
-    Inside,
-}
-
-/// What stands in the way of a create.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conflict {
-    /// A tmux session with its name that is not ours.
-    Session {
-        /// Its name.
-        name: String,
-    },
-    /// A worktree that is not ours, or something else, at its path.
-    Path {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Its branch is checked out elsewhere.
-    Branch {
-        /// Which.
-        branch: String,
-        /// Where.
-        at: PathBuf,
-    },
 }
 
 /// A changed field.
