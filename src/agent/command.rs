@@ -448,7 +448,7 @@ mod tests {
 
     #[test]
     fn a_slug_is_made_as_claude_makes_it() {
-        assert_eq!(slug(Path::new("/home/dev/work/other_dir.x")), "-home-dev-work-other-dir-x");
+        assert_eq!(slug(Path::new("/home/dev/code/other_dir.x")), "-home-dev-code-other-dir-x");
         assert_eq!(slug(Path::new("/ä𝒳")), "----");
         let long = slug(Path::new(&format!("/{}", "x".repeat(300))));
         assert_eq!(long, format!("-{}-*", "x".repeat(199)));

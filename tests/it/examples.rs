@@ -79,8 +79,5 @@ fn the_repositories_are_found_beside_the_manifest() {
     assert_eq!(repo("checkout").path, directory);
     assert_eq!(repo("checkout").base.as_deref(), Some("origin/main"));
     assert_eq!(repo("handbook").path, crate::house::top().join("docs"));
-    assert_eq!(
-        repo("handbook").worktrees.as_deref(),
-        Some(Path::new("/home/someone/work/docs.worktrees"))
-    );
+    assert_eq!(repo("handbook").worktrees.as_deref(), Some(Path::new("/home/someone/trees/docs")));
 }

@@ -89,8 +89,6 @@ fn the_top_level_holds_only_what_belongs_there() {
         "README.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
-        "clippy.toml",
-        "rustfmt.toml",
         "fleet.yaml",
         "fleet.local.yaml",
         "src",
