@@ -155,6 +155,10 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             let panes: Vec<&Pane> = panes_of(server, &record).collect();
             let over = panes.iter().all(|pane| pane.state != PaneState::Alive);
             for pane in panes.into_iter().filter(|_| over) {
+                // Where the user's own panes keep the session alive, ours stays, as after a whole stop.
+                if !self.is_alone(&pane.id) {
+                    continue;
+                }
                 let remove = Act::RemovePane { pane: pane.id.clone(), uid: record.uid };
                 if let Err(error) = self.act(remove) {
                     self.note(format!("{}: {error}", record.name));

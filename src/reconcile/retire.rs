@@ -101,7 +101,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 
     /// Nothing of the user's runs beside a pane of ours, as far as that can be seen.
-    fn is_alone(&mut self, pane: &PaneId) -> bool {
+    pub(super) fn is_alone(&mut self, pane: &PaneId) -> bool {
         let answers = self.site.world.answer(&BTreeSet::from([Question::Company(pane.clone())]));
         match answers.company.get(pane) {
             Some(Observed::Known(company)) => {
