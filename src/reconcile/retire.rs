@@ -346,7 +346,8 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         {
             return Ok(failed(&error));
         }
-        self.tidy(&record, matches!(reason, StepReason::NothingLeft));
+        // What its agent keeps in the state directory stays: nothing went to the trash that could be emptied.
+        self.tidy(&record, false);
         self.queue(Change::Remove(record.uid));
         Ok(StepResult::Done(Vec::new()))
     }
