@@ -10,7 +10,7 @@ use crate::manifest::problem::nearest;
 use crate::name::{Name, Uid};
 use crate::paths::Paths;
 use crate::plan::{Plan, Policy};
-use crate::process::{self, Child};
+use crate::process::{self, Child, alive};
 use crate::reconcile::execute::Site;
 use crate::reconcile::{House, survey};
 use crate::record::Records;
@@ -227,9 +227,9 @@ fn inside(context: &Context, records: &Records, uid: Uid) -> Option<Inside> {
             store.records().ok()?.sessions.remove(&uid)
         })
     });
-    let session = rustix::process::getsid(None).ok().map(|sid| sid.as_raw_nonzero().get());
+    let session = alive::stat(std::process::id()).ok().flatten().map(|own| own.session);
     let runtime = record.as_ref().and_then(|record| record.runtime.as_ref());
-    let own = runtime.is_some_and(|runtime| i32::try_from(runtime.pid).ok() == session);
+    let own = runtime.is_some_and(|runtime| Some(runtime.pid) == session);
     if !own && context.env.contains_key("TMUX_PANE") {
         return None;
     }

@@ -62,15 +62,15 @@ impl Child {
 /// Signals every other process of our kernel session, if it is ours to lead.
 fn signal_session(signal: Signal) {
     let me = rustix::process::getpid();
-    let Ok(session) = rustix::process::getsid(None) else { return };
-    if session != me {
+    let own = std::fs::read_to_string("/proc/self/stat").ok();
+    if own.and_then(|stat| session_in(&stat)) != Some(me.as_raw_nonzero().get()) {
         return;
     }
     let Ok(entries) = std::fs::read_dir("/proc") else { return };
     for entry in entries.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let Some(pid) = pid.and_then(Pid::from_raw).filter(|pid| *pid != me) else { continue };
-        if let Some(fd) = open_in_session(pid, session) {
+        if let Some(fd) = open_in_session(pid, me) {
             let sent = pidfd_send_signal(fd.as_fd(), signal);
             tracing::debug!(pid = pid.as_raw_nonzero(), ?sent, "signalled");
         }
@@ -84,8 +84,8 @@ fn open_in_session(pid: Pid, session: Pid) -> Option<OwnedFd> {
     (session_in(&stat)? == session.as_raw_nonzero().get()).then_some(fd)
 }
 
-/// The kernel session in a line of `/proc/PID/stat`: 0 for the kernel's own threads, of which `getsid` of
-/// rustix 1.1 panics.
+/// The kernel session in a line of `/proc/PID/stat`: 0 for the kernel's own threads, and for one whose leader
+/// is outside of a container; `getsid` of rustix 1.1 panics there.
 fn session_in(stat: &str) -> Option<i32> {
     // The command's name stands in parentheses and may hold anything.
     let (_, after) = stat.rsplit_once(')')?;
