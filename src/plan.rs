@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 mod build;
 mod change;
+mod due;
 mod guard;
 pub mod hold;
 mod names;
@@ -24,7 +25,7 @@ mod status;
 mod stray;
 
 pub use hold::{Conflict, Hold, HoldReason, Wants};
-pub use policy::{Policy, Removals, Request};
+pub use policy::{Pace, Policy, Removals, Request};
 pub use runtime::crashes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,9 @@ pub struct Plan {
     /// and two sessions may swap theirs. They belong into the transaction that records the revision; of a
     /// recorded one there are none.
     pub renames: BTreeMap<Uid, Name>,
+    /// When the same file, machine and memory would give another plan, by time alone; or when to look again at
+    /// something that changes without a sign. `None`: not before something else happens.
+    pub due: Option<Timestamp>,
 }
 
 /// What the plan says of one session.

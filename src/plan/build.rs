@@ -50,6 +50,7 @@ impl<'a> Pass<'a> {
         self.release_sharers(&mut plan);
         plan.order = order::of_acting(&plan, &acting, &self.must_stop);
         plan.questions = std::mem::take(&mut self.questions);
+        plan.due = self.due_of(&plan);
         plan
     }
 
@@ -77,6 +78,7 @@ impl<'a> Pass<'a> {
             blind: blind.into_iter().collect(),
             order: Vec::new(),
             renames: self.names.renames.clone(),
+            due: None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::snapshot::Pane;
 use jiff::SignedDuration;
 
 /// How long ends count together.
-const MASS_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const MASS_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 /// The fewest ends that the mass guard minds.
 const MASS: usize = 3;
 

@@ -21,6 +21,8 @@ pub struct Policy {
     pub approved: BTreeSet<Uid>,
     /// What a verb asks of single sessions.
     pub requests: BTreeMap<Name, Request>,
+    /// How soon what crashed is started again.
+    pub pace: Pace,
     /// The incarnation in whose pane the program runs.
     pub inside: Option<Uid>,
     /// Where agents keep files of their own, each in a directory named by its uid.
@@ -39,10 +41,20 @@ impl Policy {
             max_decommission: None,
             approved: BTreeSet::new(),
             requests: BTreeMap::new(),
+            pace: Pace::Once,
             inside: None,
             agent_state: PathBuf::new(),
         }
     }
+}
+
+/// How soon what crashed is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At once: somebody asked for one pass.
+    Once,
+    /// After its backoff: passes go on for ever.
+    Kept,
 }
 
 /// What to do with sessions that are gone from the file.

@@ -101,6 +101,7 @@ pub fn plan(entries: Vec<Entry>) -> Plan {
         blind: Vec::new(),
         order: Vec::new(),
         renames: BTreeMap::new(),
+        due: None,
     }
 }
 

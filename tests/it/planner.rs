@@ -3,13 +3,14 @@
 
 use crate::fleets::{
     Kind, ago, apply, fleet, installation, name, now, pane, record, records, session, snapshot,
-    uid, worktree,
+    uid, wish, worktree,
 };
 use crate::worlds::{Pair, draft};
 use fleetctl::manifest::fleet::{Fleet, Moved, Worktree as Where};
 use fleetctl::name::{Name, Uid};
 use fleetctl::plan::{
-    Conflict, Entry, Hint, HoldReason, Plan, Policy, Request, Step, StepKind, Verdict, plan,
+    Conflict, Entry, Hint, HoldReason, Plan, Policy, Removals, Request, Step, StepKind, Verdict,
+    plan,
 };
 use fleetctl::reconcile::{survey, wanted};
 use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
@@ -567,6 +568,35 @@ fn a_session_that_crashes_again_and_again_is_given_up() {
     api.crashes.last = Some(ago(31));
     let made = well(&fleet, crashed, &records([api]), &policy());
     assert!(matches!(kind(&made, "api"), StepKind::Start { .. }));
+}
+
+#[test]
+fn a_plan_says_when_time_alone_would_change_it() {
+    let mut all = crowd(4);
+    let rest = ["s2", "s3", "s4"].map(|n| session(n, Kind::Command));
+    all[0].gone_since = Some(ago(4));
+    let waits = Policy { removals: Removals::WhenDue, ..policy() };
+    let made = well(&fleet(rest.clone()), running(&all), &records(all.clone()), &waits);
+    assert_eq!(made.due, Some(ago(-6)), "prune: ten minutes after it left the file");
+    let mut held = wish(WishKind::Hold);
+    held.until = Some(ago(-2));
+    all[1].wish = Some(held);
+    let made = well(&fleet(rest.clone()), running(&all), &records(all.clone()), &waits);
+    assert_eq!(made.due, Some(ago(-2)), "the hold ends earlier");
+    let still = well(&fleet(rest), running(&all[1..]), &records([all[2].clone()]), &policy());
+    assert_eq!(still.due, None);
+}
+
+#[test]
+fn what_waits_for_idleness_or_a_client_to_leave_is_looked_at_again() {
+    let mut api = session("api", Kind::Agent);
+    let known = record(&api, 1);
+    api.model = Some("opus".into());
+    apply(&mut api);
+    let seen = running(std::slice::from_ref(&known));
+    let made = well(&fleet([api]), seen, &records([known]), &policy());
+    assert_eq!(reason(&made, "api"), &HoldReason::Busy);
+    assert_eq!(made.due, Some(now() + jiff::SignedDuration::from_secs(5)));
 }
 
 #[test]
