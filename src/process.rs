@@ -2,7 +2,9 @@
 //! tmux, git or fleets. Invariant: a child has a time limit, no terminal, and none of our `FLEET_*` variables.
 
 pub mod alive;
+pub mod companion;
 pub mod ending;
+pub mod life;
 pub mod orphan;
 pub mod pane;
 

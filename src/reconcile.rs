@@ -10,6 +10,7 @@ pub mod recover;
 pub mod restore;
 pub mod retire;
 pub mod start;
+pub mod watch;
 
 use crate::manifest::fleet::Fleet;
 use crate::name::{Installation, Name};

@@ -10,6 +10,7 @@ mod control;
 mod end;
 mod look;
 pub mod mark;
+pub mod notice;
 mod parse;
 mod server;
 mod start;

@@ -57,13 +57,7 @@ impl Control {
         static OPENED: AtomicU32 = AtomicU32::new(0);
         let nth = OPENED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{ANCHOR}{}-{nth}", std::process::id());
-        let target = super::exact(&name);
-        let size = ["-x", "220", "-y", "50"];
-        let mut anchor = vec!["new-session", "-E", "-f", "no-output,ignore-size", "-s", &name];
-        anchor.extend(size);
-        anchor.extend(["-c", "/", "--", "sleep", "2147483647"]);
-        let list =
-            List::of(&anchor).then(&["set-option", "-t", &target, "destroy-unattached", "on"]);
+        let list = anchor(&name);
         let child = tmux.client().arg("-C").args(list.argv());
         let child =
             child.spawn().map_err(|source| TmuxError::Child { verb: "-C".into(), source })?;
@@ -186,6 +180,14 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// Makes the session that a control-mode client sits in, and that goes with it.
+pub(super) fn anchor(name: &str) -> List {
+    let target = super::exact(name);
+    let mut make = vec!["new-session", "-E", "-f", "no-output,ignore-size", "-s", name];
+    make.extend(["-x", "220", "-y", "50", "-c", "/", "--", "sleep", "2147483647"]);
+    List::of(&make).then(&["set-option", "-t", &target, "destroy-unattached", "on"])
 }
 
 impl Drop for Control {

@@ -47,4 +47,5 @@ mod verbs_apply;
 mod verbs_inside;
 mod verbs_rm;
 mod verbs_stop;
+mod watch;
 mod worlds;
