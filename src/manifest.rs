@@ -64,7 +64,7 @@ pub fn load(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
         let fleet = resolve(&mut reader, &mut ground, Care::Texts, &mut masks);
         if let Some(mut fleet) = fleet.filter(|_| reader.out.is_empty()) {
             fleet.sources = sources.iter().map(|source| source.path.clone()).collect();
-            fleet.digest = ground.finish();
+            (fleet.digest, fleet.reads) = ground.finish();
             return Ok(fleet);
         }
         // Places cost a second walk of the text: only who has problems pays for it.
@@ -95,6 +95,7 @@ fn read_sources(
     let mut problems = Vec::new();
     let paths = [Some(input.path.clone()), input.local.then(|| local_path(&input.path))];
     for (index, path) in (0_u16..).zip(paths.into_iter().flatten()) {
+        ground.reads(&path);
         let bytes = match files.read(&path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(FileError::Missing) if index > 0 => continue,

@@ -86,7 +86,7 @@ impl Files for Disk {
 }
 
 /// The directories that a glob begins with, so that only what lies in them is walked.
-fn plain_prefix(glob: &str) -> PathBuf {
+pub(super) fn plain_prefix(glob: &str) -> PathBuf {
     let is_plain = |part: &&str| !part.contains(['*', '?', '[', '{', '\\']);
     let parts: Vec<&str> = glob.split('/').collect();
     parts[..parts.len() - 1].iter().copied().take_while(is_plain).collect()

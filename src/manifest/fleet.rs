@@ -7,7 +7,7 @@ use crate::name::Name;
 use crate::record::Applied;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct Fleet {
     pub sources: Vec<PathBuf>,
     /// A digest of all that was read, as hex: the identity of a revision.
     pub digest: String,
+    /// Where a change may make another fleet of it.
+    pub reads: Reads,
     /// The sessions, in file order.
     pub sessions: IndexMap<Name, Session>,
     /// Renames.
@@ -28,6 +30,15 @@ pub struct Fleet {
     pub removed: Vec<Removed>,
     /// Fleet-wide settings.
     pub settings: Settings,
+}
+
+/// What a fleet was made of: a change of any of it may make another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The files that were read, and those that would be if they were there; absolute.
+    pub files: BTreeSet<PathBuf>,
+    /// The directories whose files were listed; absolute.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 /// Fleet-wide settings.

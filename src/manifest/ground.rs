@@ -2,7 +2,8 @@
 //! absolute paths and the digest of all that was read. Invariant: every byte that decides about a fleet is
 //! in the digest.
 
-use super::files::{FileError, Files};
+use super::files::{FileError, Files, plain_prefix};
+use super::fleet::Reads;
 use super::source::is_allowed;
 use globset::GlobMatcher;
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ pub struct Ground<'f> {
     files: &'f dyn Files,
     digest: Sha256,
     texts: HashMap<PathBuf, Rc<str>>,
+    reads: Reads,
 }
 
 /// Why a text could not be brought in.
@@ -44,6 +46,7 @@ impl<'f> Ground<'f> {
             files,
             digest: Sha256::new(),
             texts: HashMap::new(),
+            reads: Reads::default(),
         }
     }
 
@@ -55,10 +58,15 @@ impl<'f> Ground<'f> {
         self.digest.update(bytes);
     }
 
-    /// The digest of all that was read, as hex.
+    /// Takes note of a file that decides, there or not.
+    pub fn reads(&mut self, path: &Path) {
+        self.reads.files.insert(path.to_owned());
+    }
+
+    /// The digest of all that was read, as hex, and where it was read.
     #[must_use]
-    pub fn finish(self) -> String {
-        super::applied::hex_of(&self.digest.finalize())
+    pub fn finish(self) -> (String, Reads) {
+        (super::applied::hex_of(&self.digest.finalize()), self.reads)
     }
 
     /// The absolute path for one that was written: `~` expands, the rest is relative to the manifest.
@@ -80,6 +88,7 @@ impl<'f> Ground<'f> {
         if let Some(text) = self.texts.get(path) {
             return Ok(Rc::clone(text));
         }
+        self.reads(path);
         let bytes = self.files.read(path, limit).map_err(TextError::File)?;
         if bytes.len() > limit {
             return Err(TextError::Large(limit / 1_024));
@@ -101,6 +110,10 @@ impl<'f> Ground<'f> {
     /// When the directory cannot be listed.
     pub fn glob(&mut self, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
         let found = self.files.glob(&self.directory, glob)?;
+        let from = self.directory.join(plain_prefix(glob.glob().glob()));
+        let listed = found.iter().filter_map(|path| path.parent());
+        let listed = listed.map(|directory| self.directory.join(directory));
+        self.reads.directories.extend(listed.chain([from]));
         let list: Vec<_> = found.iter().map(|path| path.display().to_string()).collect();
         self.digest(glob.glob().glob(), list.join("\n").as_bytes());
         Ok(found)

@@ -4,7 +4,7 @@
 use super::applied::applied;
 use super::check::{Removal, Rename, Sessions, check, check_moves};
 use super::fields::{Fields, names};
-use super::fleet::{AtRisk, Fleet, Prune, Settings, Socket};
+use super::fleet::{AtRisk, Fleet, Prune, Reads, Settings, Socket};
 use super::ground::Ground;
 use super::problem::{Code, Problem, nearest};
 use super::profiles::Agents;
@@ -83,8 +83,8 @@ pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) 
         (name, session)
     });
     let sessions = sessions.collect::<IndexMap<_, _>>();
-    let (sources, digest) = (Vec::new(), String::new());
-    Some(Fleet { name, sources, digest, sessions, moved, removed, settings })
+    let (sources, digest, reads) = (Vec::new(), String::new(), Reads::default());
+    Some(Fleet { name, sources, digest, reads, sessions, moved, removed, settings })
 }
 
 fn no_map(root: &Node) -> Problem {

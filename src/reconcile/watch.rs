@@ -43,6 +43,8 @@ pub enum Hint {
 pub struct Followed {
     /// Every file that decides about the fleet, there or not; absolute.
     pub files: BTreeSet<PathBuf>,
+    /// Every directory in which the files that are there decide; absolute.
+    pub directories: BTreeSet<PathBuf>,
     /// The server, where one was seen.
     pub tmux: Option<(Options, ServerId)>,
     /// The processes of the panes that were seen alive.
@@ -70,7 +72,7 @@ impl Watches {
 
     /// Arms what is new and lets go of what is no longer followed. Costs next to nothing where nothing is.
     pub fn follow(&mut self, followed: &Followed) {
-        self.files.follow(&followed.files);
+        self.files.follow((&followed.files, &followed.directories));
         self.tmux.follow(followed.tmux.as_ref());
         self.deaths.follow(&followed.processes);
     }

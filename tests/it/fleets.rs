@@ -2,8 +2,8 @@
 
 use fleetctl::agent::profile::{Profile, builtin};
 use fleetctl::manifest::fleet::{
-    AtRisk, Desired, Files, Fleet, OnChange, OnPromptChange, Program, Prune, Repo, Restart, Resume,
-    Session, Settings, Socket, Worktree as Where,
+    AtRisk, Desired, Files, Fleet, OnChange, OnPromptChange, Program, Prune, Reads, Repo, Restart,
+    Resume, Session, Settings, Socket, Worktree as Where,
 };
 use fleetctl::name::{Installation, Name, Run, Spec, Uid};
 use fleetctl::record::{
@@ -156,6 +156,7 @@ pub fn fleet(sessions: impl IntoIterator<Item = Session>) -> Fleet {
         name: name("shop"),
         sources: vec!["/srv/shop/fleet.yaml".into()],
         digest: "d2".into(),
+        reads: Reads::default(),
         sessions,
         moved: Vec::new(),
         removed: Vec::new(),

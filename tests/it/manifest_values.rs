@@ -3,7 +3,8 @@
 use crate::manifest::{Memory, fleet_of, load_with, loaded, told};
 use fleetctl::manifest::fleet::{Fleet, Program, Session, Worktree};
 use fleetctl::manifest::template::shown;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 fn get<'f>(fleet: &'f Fleet, name: &str) -> &'f Session {
     fleet
@@ -57,6 +58,8 @@ fn the_local_file_is_laid_over_and_problems_point_into_it() {
     let a = get(&fleet, "a");
     assert_eq!((a.model.as_deref(), a.prompt.as_deref()), (Some("sonnet"), Some("from ${x} file")));
     assert_eq!(fleet.sources.len(), 2);
+    let read = ["/m/fleet.local.yaml", "/m/fleet.yaml", "/m/p.md"].map(PathBuf::from);
+    assert_eq!(fleet.reads.files, BTreeSet::from(read));
     let alone = load_with(&both, false).unwrap();
     assert_eq!((names(&alone), alone.sources.len()), (vec!["a", "b", "c"], 1));
     assert_ne!(alone.digest, fleet.digest);
@@ -96,6 +99,9 @@ fn each_makes_a_session_for_every_entry_line_and_file() {
         .with("src/deep/b.rs", "");
     let fleet = load(&files);
     assert_eq!(names(&fleet), ["l-t-one", "l-t-two", "f-a", "m-7", "p-1", "p-2"]);
+    assert!(fleet.reads.files.contains(Path::new("/m/l.txt")), "{:?}", fleet.reads);
+    let listed: Vec<_> = fleet.reads.directories.iter().collect();
+    assert_eq!(listed, [Path::new("/m/src")]);
     assert_eq!(get(&fleet, "l-t-one").prompt.as_deref(), Some("Fix t::One"));
     assert_eq!(
         get(&fleet, "f-a").program,

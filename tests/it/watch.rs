@@ -131,6 +131,26 @@ fn what_happens_beside_a_file_and_reading_it_wake_nobody() {
 }
 
 #[test]
+fn a_listed_directory_is_seen_to_gain_and_to_lose_files_and_no_more() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("a/prompts/one.md", "1");
+    let mut rig = Rig::new();
+    rig.followed.directories = BTreeSet::from([sandbox.path("a/prompts")]);
+    rig.follow();
+    std::fs::write(&file, "2").unwrap();
+    sandbox.write("a/other", "");
+    rig.rests("no file came or went");
+    sandbox.write("a/prompts/two.md", "");
+    rig.wakes_and_rests("one came");
+    std::fs::remove_file(&file).unwrap();
+    rig.wakes_and_rests("one went");
+    std::fs::rename(sandbox.path("a/prompts"), sandbox.path("a/old")).unwrap();
+    rig.wakes_and_rests("all went");
+    sandbox.write("a/prompts/three.md", "");
+    rig.wakes_and_rests("one came again");
+}
+
+#[test]
 fn links_are_followed_wherever_they_lead_next() {
     let sandbox = Sandbox::new();
     let first = sandbox.write("v1/fleet.yaml", "1");

@@ -43,6 +43,7 @@ struct Told {
 #[derive(Debug)]
 struct Armed {
     files: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
     places: Places,
     /// `None` once it has failed: the files' dates are compared instead.
     watcher: Option<RecommendedWatcher>,
@@ -57,7 +58,8 @@ impl Files {
             Ok(watcher) => (Some(watcher), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let armed = Armed { files: BTreeSet::new(), places: Places::default(), watcher };
+        let (files, directories) = (BTreeSet::new(), BTreeSet::new());
+        let armed = Armed { files, directories, places: Places::default(), watcher };
         let shared = Arc::new(Shared { hints, told, armed: Mutex::new(armed) });
         if let Some(cause) = failure {
             shared.lose(cause);
@@ -66,10 +68,11 @@ impl Files {
         Self { shared, _task: task }
     }
 
-    pub(super) fn follow(&self, files: &BTreeSet<PathBuf>) {
+    pub(super) fn follow(&self, (files, directories): (&BTreeSet<PathBuf>, &BTreeSet<PathBuf>)) {
         let mut armed = locked(&self.shared.armed);
-        if armed.files != *files {
+        if (&armed.files, &armed.directories) != (files, directories) {
             armed.files.clone_from(files);
+            armed.directories.clone_from(directories);
         }
         self.shared.arm(&mut armed);
     }
@@ -89,7 +92,9 @@ impl Told {
     fn is_of_interest(&self, event: &Event) -> bool {
         let places = locked(&self.places);
         let named = event.paths.iter().any(|path| places.tells(path));
+        let listed = || event.paths.iter().any(|path| places.lists(path));
         match event.kind {
+            EventKind::Create(_) => named || listed(),
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => named,
             EventKind::Access(_) => false,
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
@@ -97,7 +102,7 @@ impl Told {
                 let gone: Vec<PathBuf> = watched.cloned().collect();
                 let itself = !gone.is_empty();
                 locked(&self.gone).extend(gone);
-                named || itself
+                named || itself || listed()
             }
             _ => named,
         }
@@ -108,7 +113,7 @@ impl Shared {
     /// Watches what is to be watched now, as the file system is when it returns.
     fn arm(&self, armed: &mut Armed) {
         for round in 0..TRIES {
-            let places = Places::of(&armed.files);
+            let places = Places::of((&armed.files, &armed.directories));
             let gone = std::mem::take(&mut *locked(&self.told.gone));
             if places == armed.places && gone.is_empty() {
                 return;
@@ -171,7 +176,7 @@ async fn attend(shared: Arc<Shared>) {
             shared.answer();
             continue;
         }
-        let now = dates(&locked(&shared.armed).files);
+        let now = dates(&locked(&shared.armed));
         if now != last {
             last = now;
             tell(&shared.hints, Hint::Manifest);
@@ -196,12 +201,12 @@ impl Shared {
 /// What changes with a file's content, by the file that its name leads to.
 type Date = Option<(u64, u64, i64, i64)>;
 
-fn dates(files: &BTreeSet<PathBuf>) -> Vec<Date> {
+fn dates(armed: &Armed) -> Vec<Date> {
     let date = |file: &PathBuf| {
         let meta = file.metadata().ok()?;
         Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
     };
-    files.iter().map(date).collect()
+    armed.files.iter().chain(&armed.directories).map(date).collect()
 }
 
 fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -219,8 +224,8 @@ mod tests {
         std::fs::write(&file, "1").unwrap();
         let (sender, mut hints) = tokio::sync::mpsc::unbounded_channel();
         let files = Files::new(sender);
-        let followed = BTreeSet::from([file.clone()]);
-        files.follow(&followed);
+        let (followed, none) = (BTreeSet::from([file.clone()]), BTreeSet::new());
+        files.follow((&followed, &none));
         for _ in 0..2 {
             files.shared.told.take(Err(notify::Error::generic("no more watches")));
         }
@@ -233,7 +238,7 @@ mod tests {
         for round in 0..3 {
             std::fs::write(&file, "x".repeat(round + 2)).unwrap();
             assert_eq!(hints.recv().await, Some(Hint::Manifest));
-            files.follow(&followed);
+            files.follow((&followed, &none));
             let hint = tokio::time::timeout(POLL * 3, hints.recv()).await;
             assert!(round == 0 || hint.is_err(), "{hint:?}");
         }

@@ -20,6 +20,8 @@ const GIT_NAMES: [&str; 6] =
 pub(super) struct Places {
     /// The names by directory.
     pub names: BTreeMap<PathBuf, BTreeSet<OsString>>,
+    /// Those of the directories in which any file that comes or goes is of interest.
+    pub listed: BTreeSet<PathBuf>,
     /// Which directories these are: another may get the name of one that is moved away.
     pub identities: BTreeMap<PathBuf, Identity>,
 }
@@ -28,8 +30,8 @@ pub(super) struct Places {
 type Identity = Option<(u64, u64, Option<SystemTime>)>;
 
 impl Places {
-    /// The places of all these files, as the file system is now.
-    pub(super) fn of(files: &BTreeSet<PathBuf>) -> Self {
+    /// The places of all these files and listed directories, as the file system is now.
+    pub(super) fn of((files, directories): (&BTreeSet<PathBuf>, &BTreeSet<PathBuf>)) -> Self {
         let mut walk = Walk::default();
         let mut ways = BTreeMap::new();
         for file in files {
@@ -42,6 +44,11 @@ impl Places {
                 walk.add(&place, name);
             }
         }
+        let listed = directories.iter().filter_map(|way| walk.go(Path::new("/"), way));
+        let listed: BTreeSet<PathBuf> = listed.collect();
+        for place in &listed {
+            walk.names.entry(place.clone()).or_default();
+        }
         // A directory that holds none of them may go without a word: somebody may stand in it.
         let open = walk.names.keys().filter(|place| !walk.settled.contains(*place));
         for place in open.cloned().collect::<Vec<_>>() {
@@ -50,7 +57,7 @@ impl Places {
             }
         }
         let identities = walk.names.keys().map(|place| (place.clone(), identity(place)));
-        Self { identities: identities.collect(), names: walk.names }
+        Self { identities: identities.collect(), names: walk.names, listed }
     }
 
     /// True when an event under this path is of interest.
@@ -60,6 +67,11 @@ impl Places {
             Some(names.contains(path.file_name()?))
         };
         named().unwrap_or(false)
+    }
+
+    /// True when whatever comes or goes under this path is of interest.
+    pub(super) fn lists(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|place| self.listed.contains(place))
     }
 }
 
@@ -153,7 +165,7 @@ mod tests {
     }
 
     fn of(file: &Path) -> Places {
-        Places::of(&BTreeSet::from([file.to_owned()]))
+        Places::of((&BTreeSet::from([file.to_owned()]), &BTreeSet::new()))
     }
 
     #[test]
