@@ -4,11 +4,13 @@
 
 pub mod args;
 pub mod attach;
+pub mod base;
 pub mod change;
 pub mod context;
 pub mod converge;
 pub mod desk;
 pub mod early;
+pub mod fenced;
 pub mod guard;
 pub mod output;
 pub mod read;
@@ -97,7 +99,10 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
             output::out(&String::from_utf8_lossy(&text))?;
             Ok(Exit::Done)
         }
-        Some(Verb::Diff(args)) => read::diff(Desk::open_for(context, Purpose::Look)?, args.output),
+        Some(Verb::Diff(args)) => match &args.base {
+            Some(base) => base::diff(&context, base, &args),
+            None => read::diff(Desk::open_for(context, Purpose::Look)?, &args),
+        },
         Some(Verb::Get(args)) => read::get(Desk::open_for(context, Purpose::Look)?, &args),
         Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
         Some(Verb::Apply(args)) => {

@@ -6,6 +6,7 @@
 //! `git` program has the word. Worktrees are made by the `git` program alone.
 
 mod add;
+mod checkout;
 mod empty;
 mod entry;
 mod fetch;
@@ -16,9 +17,13 @@ mod risk;
 mod salvage;
 mod status;
 mod trash;
+mod tree;
 mod walk;
+mod within;
 
+pub use checkout::{Checkout, top_of};
 pub use risk::{Occupant, Occupants};
+pub use tree::{RevisionError, Tree, TreeError};
 
 use crate::process::{Child, Ended, ProcessError};
 use crate::world::ActError;

@@ -17,6 +17,7 @@ mod locate;
 mod mask;
 mod overlay;
 pub mod peek;
+pub mod places;
 pub mod problem;
 mod profiles;
 mod raw;
@@ -38,6 +39,7 @@ use read::Reader;
 use source::{At, MAX_BYTES, Source};
 use std::path::{Path, PathBuf};
 
+pub use ground::normal;
 pub use show::Style;
 
 /// Which manifest.
@@ -115,6 +117,7 @@ fn read_sources(
 fn unreadable(path: &Path, error: &FileError) -> Problem {
     let why = match error {
         FileError::Unreadable(source) => format!("{error}: {source}"),
+        FileError::Large => "it is larger than 4 MiB".to_owned(),
         error => error.to_string(),
     };
     Problem::new(Code::FileUnreadable, format!("no manifest at {}: {why}", path.display()))

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 mod build;
 mod change;
+pub mod compare;
 mod due;
 mod guard;
 pub mod hold;
@@ -17,6 +18,7 @@ mod order;
 mod pass;
 pub mod policy;
 mod retire;
+pub mod runs;
 mod runtime;
 mod session;
 mod sight;

@@ -2,12 +2,15 @@
 //! plan is told in; calls no driver, reads no clock and no environment (a [`View`] carries both). Invariant:
 //! a value of `env` is never in what it makes, and what it makes depends on its arguments alone.
 
+pub mod compare;
 pub mod describe;
 #[cfg(test)]
 mod fixtures;
+pub mod github;
 pub mod json;
 pub mod layout;
 pub mod lists;
+pub mod markdown;
 pub mod plan;
 pub mod progress;
 pub mod report;

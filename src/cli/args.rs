@@ -114,7 +114,7 @@ pub enum ListOutput {
     Path,
 }
 
-/// How a plan is printed.
+/// How problems are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum PlanOutput {
     /// For people
@@ -122,6 +122,20 @@ pub enum PlanOutput {
     Text,
     /// For machines
     Json,
+}
+
+/// How a plan or a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DiffOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For machines
+    Json,
+    /// For a comment under a pull request
+    Markdown,
+    /// Annotations of a GitHub workflow; the Markdown goes to $GITHUB_STEP_SUMMARY
+    Github,
 }
 
 /// `validate`
@@ -147,13 +161,37 @@ Signs:
 
 Exit codes: 0 no difference, 1 differences, 8 something could not be seen.
 
+With --base, two manifests are compared and nothing else: no tmux, no git program, no hook, no store.
+What ends in .yaml or .yml is a file, all else a revision. Of a revision, and of the working tree,
+only what git tracks is read, and nothing outside of the repository.
+
 Examples:
   fleetctl diff
-  fleetctl diff -o json | jq '.summary'")]
+  fleetctl diff -o json | jq '.summary'
+  fleetctl diff --base origin/main                    what a merge would change
+  fleetctl diff --base HEAD^1 -o markdown --fail-on destructive")]
 pub struct Diff {
     /// The form of the plan
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: PlanOutput,
+    pub output: DiffOutput,
+    /// Compare the manifest with what it is at a revision, or with another file; observe nothing
+    #[arg(long, value_name = "REV|FILE.yaml")]
+    pub base: Option<String>,
+    /// What exits 1
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub fail_on: FailOn,
+}
+
+/// What makes `diff` exit 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FailOn {
+    /// Any difference
+    #[default]
+    Changes,
+    /// A worktree that goes, or what kept it from going
+    Destructive,
+    /// Nothing: differences exit 0
+    Never,
 }
 
 /// `apply`

@@ -136,6 +136,12 @@ impl Context {
         self.only_known()
     }
 
+    /// Where a GitHub runner takes what a step has to say, as Markdown.
+    #[must_use]
+    pub fn step_summary(&self) -> Option<PathBuf> {
+        self.env.get("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// The manifest is given on standard input.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {

@@ -21,6 +21,16 @@ pub fn out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Appends to what a GitHub runner shows of this step, where there is one. A summary that cannot be written takes
+/// nothing from the answer.
+pub fn summarize(context: &Context, text: &str) {
+    let Some(path) = context.step_summary() else { return };
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        warn(&format!("{}: the summary cannot be written: {error}", path.display()));
+    }
+}
+
 /// Writes a line to standard error; where that fails there is nobody left to tell.
 pub fn say(text: &str) {
     let mut stderr = std::io::stderr().lock();

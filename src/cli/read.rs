@@ -1,12 +1,16 @@
 //! The verbs that only read: `validate`, `diff`, `get`, `describe`, `version`, and the bare table.
 
-use super::args::{Get, Kind as List, ListOutput, PlanOutput, Target};
+use super::args::{Diff, DiffOutput, Get, Kind as List, ListOutput, PlanOutput, Target};
 use super::context::Context;
 use super::desk::Desk;
 use super::{desk, load, output, trash, verdict};
 use crate::error::{Exit, Failure};
+use crate::manifest::places::Places;
 use crate::plan::Plan;
+use crate::render::View;
 use crate::render::describe::{self as page, Event};
+use crate::render::github::{Place, plan_commands};
+use crate::render::markdown::plan_markdown;
 use crate::render::plan::plan_text;
 use crate::render::words::plural;
 use crate::render::{json, lists, table};
@@ -56,14 +60,26 @@ fn validate_json(context: &Context) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// What keeps the fleet from being looked at.
-pub fn diff(mut desk: Desk, form: PlanOutput) -> Result<Exit, Failure> {
+pub fn diff(mut desk: Desk, asked: &Diff) -> Result<Exit, Failure> {
     let (_, plan) = desk.look()?;
     let view = desk.view();
-    output::out(&match form {
-        PlanOutput::Text => plan_text(&plan, &view),
-        PlanOutput::Json => json::plan_json(&plan, &view),
+    output::out(&match asked.output {
+        DiffOutput::Text => plan_text(&plan, &view),
+        DiffOutput::Json => json::plan_json(&plan, &view),
+        DiffOutput::Markdown => plan_markdown(&plan, &desk.fleet, &view),
+        DiffOutput::Github => annotated(&desk, &plan, &view),
     })?;
-    Ok(verdict::of_diff(&plan))
+    Ok(verdict::of_diff(&plan, asked.fail_on))
+}
+
+fn annotated(desk: &Desk, plan: &Plan, view: &View) -> String {
+    output::summarize(&desk.context, &plan_markdown(plan, &desk.fleet, view));
+    // Of a manifest that changed meanwhile the lines are a little off, and nothing else.
+    let lines = Places::read(&std::fs::read(&desk.manifest).unwrap_or_default());
+    let top = crate::git::top_of(&desk.manifest);
+    let below = top.as_deref().and_then(|top| desk.manifest.strip_prefix(top).ok());
+    let file = below.unwrap_or(&desk.manifest).display().to_string();
+    plan_commands(plan, &desk.fleet, &Place { file: &file, lines: &lines }, view)
 }
 
 /// The bare table: those who need a human first.

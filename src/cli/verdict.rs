@@ -1,15 +1,22 @@
 //! From what was planned and done to an exit code.
 
+use super::args::FailOn;
 use crate::error::Exit;
-use crate::plan::{Plan, Verdict};
+use crate::plan::compare::{Comparison, Severity};
+use crate::plan::{Plan, Verdict, Wants};
 use crate::reconcile::{Outcome, StepResult};
 use crate::render::words::Kind;
 
 /// The exit code of `diff`.
 #[must_use]
-pub fn of_diff(plan: &Plan) -> Exit {
+pub fn of_diff(plan: &Plan, fail_on: FailOn) -> Exit {
     if cannot_see(plan) {
         return Exit::CannotObserve;
+    }
+    match fail_on {
+        FailOn::Changes => {}
+        FailOn::Destructive if plan.entries.iter().any(destroys) => return Exit::Differs,
+        FailOn::Destructive | FailOn::Never => return Exit::Done,
     }
     let same = |kind: Kind| matches!(kind, Kind::Synced | Kind::Wished);
     let differs = plan.entries.iter().any(|entry| {
@@ -17,6 +24,29 @@ pub fn of_diff(plan: &Plan) -> Exit {
             || entry.deferred.as_ref().is_some_and(|hold| !same(Kind::of_hold(&hold.reason)))
     });
     if differs { Exit::Differs } else { Exit::Done }
+}
+
+/// True when a worktree is to go, now or when a hold is lifted.
+fn destroys(entry: &crate::plan::Entry) -> bool {
+    let wants = match &entry.verdict {
+        Verdict::Do(step) => Some(step.kind.wants()),
+        Verdict::Hold(hold) => Some(hold.wants),
+        Verdict::Synced => None,
+    };
+    let deferred = entry.deferred.as_ref().map(|hold| hold.wants);
+    let grave = |wants| matches!(wants, Wants::Recreate | Wants::Decommission);
+    wants.into_iter().chain(deferred).any(grave)
+}
+
+/// The exit code of a comparison of two manifests.
+#[must_use]
+pub fn of_comparison(comparison: &Comparison, fail_on: FailOn) -> Exit {
+    let fails = match fail_on {
+        FailOn::Changes => !comparison.is_same(),
+        FailOn::Destructive => comparison.severity() == Severity::Destructive,
+        FailOn::Never => false,
+    };
+    if fails { Exit::Differs } else { Exit::Done }
 }
 
 /// The exit code of a pass: of what was done, and of what the plan still holds.

@@ -15,6 +15,12 @@ pub enum FileError {
     /// It is a directory.
     #[error("it is a directory")]
     Directory,
+    /// It is larger than the limit.
+    #[error("it is too large")]
+    Large,
+    /// It is not to be read from here.
+    #[error("{0}")]
+    Refused(String),
     /// The system refused.
     #[error("it cannot be read")]
     Unreadable(#[source] std::io::Error),
@@ -35,7 +41,7 @@ pub trait Files {
     /// At most `limit + 1` bytes of a file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read. More than `limit` bytes may be [`FileError::Large`] already.
     fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, FileError>;
 
     /// The files under `base` that match, relative to it and sorted.
@@ -67,8 +73,8 @@ impl Files for Disk {
     }
 
     fn glob(&self, base: &Path, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
-        let hidden = glob.glob().glob().contains("/.") || glob.glob().glob().starts_with('.');
-        let start = base.join(plain_prefix(glob.glob().glob()));
+        let hidden = finds_hidden(glob);
+        let start = base.join(plain_prefix(glob));
         let walk = walkdir::WalkDir::new(start).into_iter();
         let mut found = Vec::new();
         for entry in walk.filter_entry(|entry| {
@@ -85,10 +91,18 @@ impl Files for Disk {
     }
 }
 
+/// Whether a glob finds what begins with a dot: only where it names such a thing itself.
+#[must_use]
+pub fn finds_hidden(glob: &GlobMatcher) -> bool {
+    let glob = glob.glob().glob();
+    glob.contains("/.") || glob.starts_with('.')
+}
+
 /// The directories that a glob begins with, so that only what lies in them is walked.
-pub(super) fn plain_prefix(glob: &str) -> PathBuf {
+#[must_use]
+pub fn plain_prefix(glob: &GlobMatcher) -> PathBuf {
     let is_plain = |part: &&str| !part.contains(['*', '?', '[', '{', '\\']);
-    let parts: Vec<&str> = glob.split('/').collect();
+    let parts: Vec<&str> = glob.glob().glob().split('/').collect();
     parts[..parts.len() - 1].iter().copied().take_while(is_plain).collect()
 }
 

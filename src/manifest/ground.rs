@@ -89,7 +89,10 @@ impl<'f> Ground<'f> {
             return Ok(Rc::clone(text));
         }
         self.reads(path);
-        let bytes = self.files.read(path, limit).map_err(TextError::File)?;
+        let bytes = self.files.read(path, limit).map_err(|error| match error {
+            FileError::Large => TextError::Large(limit / 1_024),
+            error => TextError::File(error),
+        })?;
         if bytes.len() > limit {
             return Err(TextError::Large(limit / 1_024));
         }
@@ -110,7 +113,7 @@ impl<'f> Ground<'f> {
     /// When the directory cannot be listed.
     pub fn glob(&mut self, glob: &GlobMatcher) -> Result<Vec<PathBuf>, FileError> {
         let found = self.files.glob(&self.directory, glob)?;
-        let from = self.directory.join(plain_prefix(glob.glob().glob()));
+        let from = self.directory.join(plain_prefix(glob));
         let listed = found.iter().filter_map(|path| path.parent());
         let listed = listed.map(|directory| self.directory.join(directory));
         self.reads.directories.extend(listed.chain([from]));

@@ -25,28 +25,7 @@ impl Changes {
         record: &Record,
         same_owner: impl Fn(&str, &str) -> bool,
     ) -> Self {
-        let (old, new) = (fields(&record.applied), fields(&session.applied));
-        let mut list = Vec::new();
-        for (field, (class, from)) in &old {
-            let to = new.get(field);
-            if to.is_none_or(|(_, to)| to != from) {
-                let class = to.map_or(*class, |(class, _)| *class);
-                list.push(change(field, class, (Some(from), to.map(|(_, to)| *to))));
-            }
-        }
-        for (field, (class, to)) in new.iter().filter(|(field, _)| !old.contains_key(*field)) {
-            list.push(change(field, *class, (None, Some(to))));
-        }
-        list.retain(|change| match (change.field.as_str(), &change.from, &change.to) {
-            ("worktree", Some(from), Some(to)) => !same_owner(from, to),
-            _ => true,
-        });
-        let other_agent = record.applied.builtin != session.applied.builtin;
-        if other_agent && !list.iter().any(|change| change.class <= ChangeClass::Restart) {
-            let builtins = (record.applied.builtin.as_deref(), session.applied.builtin.as_deref());
-            list.push(change("agent", ChangeClass::Restart, builtins));
-        }
-        list.sort_by(|a, b| (a.class, &a.field).cmp(&(b.class, &b.field)));
+        let list = between(&record.applied, &session.applied, same_owner);
         let new_prompt = session.on_prompt_change == OnPromptChange::Restart
             && list.iter().any(|change| matches!(change.field.as_str(), "prompt" | "prompt_file"));
         Self { list, new_prompt }
@@ -61,6 +40,37 @@ impl Changes {
     pub(super) fn updates(&self) -> bool {
         self.any(ChangeClass::InPlace) || self.any(ChangeClass::Noted)
     }
+}
+
+/// What differs between two sets of values, by class, then by field.
+pub(super) fn between(
+    from: &Applied,
+    to: &Applied,
+    same_owner: impl Fn(&str, &str) -> bool,
+) -> Vec<Change> {
+    let (old, new) = (fields(from), fields(to));
+    let mut list = Vec::new();
+    for (field, (class, from)) in &old {
+        let to = new.get(field);
+        if to.is_none_or(|(_, to)| to != from) {
+            let class = to.map_or(*class, |(class, _)| *class);
+            list.push(change(field, class, (Some(from), to.map(|(_, to)| *to))));
+        }
+    }
+    for (field, (class, to)) in new.iter().filter(|(field, _)| !old.contains_key(*field)) {
+        list.push(change(field, *class, (None, Some(to))));
+    }
+    list.retain(|change| match (change.field.as_str(), &change.from, &change.to) {
+        ("worktree", Some(from), Some(to)) => !same_owner(from, to),
+        _ => true,
+    });
+    let other_agent = from.builtin != to.builtin;
+    if other_agent && !list.iter().any(|change| change.class <= ChangeClass::Restart) {
+        let builtins = (from.builtin.as_deref(), to.builtin.as_deref());
+        list.push(change("agent", ChangeClass::Restart, builtins));
+    }
+    list.sort_by(|a, b| (a.class, &a.field).cmp(&(b.class, &b.field)));
+    list
 }
 
 fn change(field: &str, class: ChangeClass, (from, to): (Option<&str>, Option<&str>)) -> Change {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub mod compare;
 mod kinds;
 
 /// The version of everything in here.

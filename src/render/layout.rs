@@ -18,13 +18,19 @@ pub fn clean(text: &str) -> String {
     for c in text.chars() {
         if c == '\t' {
             cleaned.push_str("    ");
-        } else if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        } else if c.is_control() || is_unseen(c) {
             let _ = write!(cleaned, "{}", c.escape_default());
         } else {
             cleaned.push(c);
         }
     }
     cleaned
+}
+
+/// Characters that show nothing and turn, or hide, what stands beside them.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The text in at most `width` columns, with `…` where it was cut.

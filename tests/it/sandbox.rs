@@ -194,6 +194,12 @@ impl Sandbox {
         Self::run(&mut command)
     }
 
+    /// Runs a program of the system's; it must succeed.
+    #[track_caller]
+    pub fn run_program(&self, program: &str, args: &[&str]) -> Output {
+        Self::run(self.command(program).args(args)).ok()
+    }
+
     /// Runs git in a directory inside.
     #[track_caller]
     pub fn git(&self, directory: impl AsRef<Path>, args: &[&str]) -> Output {

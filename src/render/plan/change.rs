@@ -9,11 +9,11 @@ use similar::{ChangeTag, TextDiff};
 /// How far changes are indented.
 const INDENT: usize = 4;
 
-/// True for a field whose values are told to nobody: `env`, and an agent's `modes`, which may set it.
+/// True for a field whose values are told to nobody: those of `env`. What an agent's `modes` set holds digests
+/// already, and a profile that is called `env` hides nothing.
 #[must_use]
 pub fn secret(field: &str) -> bool {
-    let modes = field.starts_with("agents.") && field.ends_with(".modes");
-    modes || field.split('.').any(|part| part == "env")
+    field.starts_with("env.")
 }
 
 /// A line for each changed field, or a diff of its lines.

@@ -68,12 +68,6 @@ fn no_value_of_the_environment_is_ever_told() {
     api.changes = vec![
         change("env.A", Some("sesame-1"), Some("sesame-2"), ChangeClass::Restart),
         change("env.B", None, Some("sesame\n3"), ChangeClass::Restart),
-        change(
-            "agents.mine.modes",
-            Some("{yolo: {env: {K: sesame-5}}}"),
-            None,
-            ChangeClass::Restart,
-        ),
         change("env.C", Some("sesame-4"), None, ChangeClass::Restart),
     ];
     let text = plan_text(&plan(vec![api.clone()]), &view(80));
