@@ -11,11 +11,14 @@ pub mod converge;
 pub mod desk;
 pub mod early;
 pub mod fenced;
+pub mod events;
 pub mod guard;
 pub mod output;
 pub mod read;
 pub mod trash;
 pub mod verdict;
+pub mod wait;
+pub mod watch;
 
 use crate::error::{Exit, Failure};
 use crate::manifest::files::{Disk, FileError, Files};
@@ -103,8 +106,13 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
             Some(base) => base::diff(&context, base, &args),
             None => read::diff(Desk::open_for(context, Purpose::Look)?, &args),
         },
+        Some(Verb::Get(args)) if args.watch => {
+            watch::get(Desk::open_for(context, Purpose::Look)?, &args)
+        }
+        Some(Verb::Wait(args)) => wait::wait(open_for_all(context, &args.names)?, &args),
         Some(Verb::Get(args)) => read::get(Desk::open_for(context, Purpose::Look)?, &args),
         Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
+        Some(Verb::Events(args)) => events::events(&context, &args),
         Some(Verb::Apply(args)) => {
             change::apply(Desk::open_for(context, purpose_of(&args))?, &args)
         }

@@ -3,7 +3,7 @@
 //! is output. Invariant: nothing that was not seen, not marked, or not asked for is ever in a step.
 
 use crate::name::{Name, Uid};
-use crate::record::{EndKind, Place, StopReason};
+use crate::record::{EndKind, Place, StopReason, Truth};
 use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
 use jiff::Timestamp;
 
@@ -11,6 +11,7 @@ mod build;
 mod change;
 pub mod compare;
 mod due;
+pub mod condition;
 mod guard;
 pub mod hold;
 mod names;
@@ -25,7 +26,9 @@ mod sight;
 mod start;
 mod status;
 mod stray;
+pub mod wait;
 
+pub use condition::{Because, Condition, Sync, conditions};
 pub use hold::{Conflict, Hold, HoldReason, Wants};
 pub use policy::{Pace, Policy, Removals, Request};
 pub use runtime::crashes;
@@ -111,6 +114,8 @@ pub struct Status {
     pub attached: bool,
     /// Its agent's process runs.
     pub running: bool,
+    /// What its `ready` asks for was seen; `None` without one.
+    pub ready: Option<Truth>,
     /// The branch that its worktree is on now.
     pub branch: Option<String>,
     /// The directory it works in.
@@ -128,13 +133,15 @@ pub struct Status {
 pub enum Health {
     /// It runs.
     Healthy,
+    /// It is about to run: started and not ready yet, or to be started next.
+    Progressing,
     /// It crashed and will be started again.
     Degraded,
     /// It does not run, and should not.
     Stopped,
     /// It failed for good.
     Failed,
-    /// Not there yet.
+    /// It has not been made.
     #[default]
     Missing,
     /// It could not be seen.

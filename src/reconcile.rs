@@ -7,6 +7,7 @@ pub mod execute;
 pub mod fetch;
 pub mod launching;
 pub mod recover;
+mod remember;
 pub mod restore;
 pub mod retire;
 pub mod start;
@@ -18,7 +19,7 @@ use crate::paths::Paths;
 use crate::plan::{HoldReason, Plan, Policy, plan};
 use crate::record::Records;
 use crate::snapshot::{Answers, Question, Snapshot, Wanted};
-use crate::store::StoreError;
+use crate::store::{StoreError, events};
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -137,6 +138,17 @@ pub enum StepResult {
 }
 
 impl StepResult {
+    /// How it is told of later.
+    #[must_use]
+    pub fn outcome(&self) -> events::Outcome {
+        match self {
+            Self::Done(_) => events::Outcome::Done,
+            Self::Failed(_) => events::Outcome::Failed,
+            Self::Held(_) => events::Outcome::Held,
+            Self::NotAttempted(_) => events::Outcome::NotAttempted,
+        }
+    }
+
     /// For those who ask later what happened.
     #[must_use]
     pub fn in_a_line(&self) -> String {

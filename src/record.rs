@@ -57,6 +57,9 @@ pub struct Record {
     /// The runtime of the last start that is known to have happened.
     #[serde(default, skip_serializing_if = "is_default")]
     pub runtime: Option<Runtime>,
+    /// Its ports by name, kept until it is decommissioned.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ports: BTreeMap<String, u16>,
     /// The agent's conversation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub conversation: Option<Conversation>,
@@ -78,6 +81,9 @@ pub struct Record {
     /// The crashes since the last long run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub crashes: Crashes,
+    /// Since when its conditions are as they were last seen; those that the rest of this tells are left out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub conditions: BTreeMap<ConditionKind, Transition>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was first seen to be gone from the file.
@@ -333,6 +339,39 @@ pub enum WishKind {
     Hold,
     /// `restore` of a session that is not in the file: stopped and kept.
     Restored,
+}
+
+/// A fact about a session that others may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConditionKind {
+    /// It is as the file says.
+    Synced,
+    /// Its process runs.
+    Running,
+    /// What its `ready` asks for was seen.
+    Ready,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Truth {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// It could not be seen.
+    Unknown,
+}
+
+/// What a condition became, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// What.
+    pub truth: Truth,
+    /// When it was first seen so.
+    pub since: Timestamp,
 }
 
 /// Crashes in a row.

@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod describe;
+pub mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod github;

@@ -13,7 +13,7 @@ mod schema;
 
 pub use change::Change;
 pub use error::StoreError;
-pub use events::Event;
+pub use events::{Event, Kept};
 pub use lock::{Lock, LockError};
 
 use crate::name::Installation;
@@ -187,8 +187,24 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub fn events(&self, session: Option<&str>, most: u32) -> Result<Vec<Event>, StoreError> {
+    pub fn events(&self, session: Option<&str>, most: u32) -> Result<Vec<Kept>, StoreError> {
         events::latest(&self.connection, session, most)
+    }
+
+    /// The events after the one of this number, of one session or of all, oldest first.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn events_after(&self, session: Option<&str>, id: i64) -> Result<Vec<Kept>, StoreError> {
+        events::after(&self.connection, session, id)
+    }
+
+    /// The number of the last event; 0 when there was none.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn last_event(&self) -> Result<i64, StoreError> {
+        events::last(&self.connection)
     }
 
     /// Writes a batch: all of it, on disk when this returns, or nothing. An empty one touches nothing.

@@ -2,8 +2,10 @@
 //! Invariant: what is contradictory does not parse (exit 2), so that no verb has to refuse it.
 
 mod values;
+mod watch;
 
 pub use values::{Label, Period, Restorable, Target};
+pub use watch::{Events, LineOutput, State, Wait};
 
 use crate::name::{Run, Uid};
 use crate::render::style::Choice;
@@ -71,6 +73,10 @@ pub enum Verb {
     Get(Get),
     /// Tell everything that is known of a session
     Describe(Describe),
+    /// Tell what happened, and with -w what happens
+    Events(Events),
+    /// Wait until sessions run, are ready, idle, synced, gone
+    Wait(Wait),
     /// Start sessions that ended, were stopped or given up, or lost their worktree
     Start(Start),
     /// End sessions and keep them so; worktree and conversation stay
@@ -267,6 +273,7 @@ Examples:
   fleetctl get                       what bare `fleetctl` prints
   fleetctl get holds                 what waits for whom
   fleetctl get sessions -o json
+  fleetctl get -w                    and what changes
   cd \"$(fleetctl get worktrees -o path | fzf)\"")]
 pub struct Get {
     /// What to list
@@ -275,6 +282,9 @@ pub struct Get {
     /// The form of the list
     #[arg(short, long, value_enum, default_value_t)]
     pub output: ListOutput,
+    /// Go on with what changes, until interrupted (sessions; table, wide or json)
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// `describe`

@@ -139,6 +139,22 @@ impl Desk {
         Ok(self.survey(&policy))
     }
 
+    /// Looks and plans again, with what the file and the store say by now. A file that is invalid or another
+    /// fleet's by now changes nothing: the one that was read last counts on.
+    ///
+    /// # Errors
+    /// What keeps the store from being read, or the fleet from being looked at.
+    pub fn look_again(&mut self) -> Result<Plan, Failure> {
+        let (records, applied_from, socket) = remembered(&self.paths, &self.context.machine)?;
+        self.live.last.clone_from(&records.server);
+        (self.records, self.applied_from, self.recorded_socket) = (records, applied_from, socket);
+        match super::try_load(&self.context, &self.manifest)? {
+            Ok(fleet) if fleet.name == self.fleet.name => self.fleet = fleet,
+            Ok(_) | Err(_) => tracing::debug!("the manifest read last counts on"),
+        }
+        Ok(self.look()?.1)
+    }
+
     /// What a pass under this policy works on and with.
     pub fn site<'a>(&'a mut self, store: &'a mut Store, policy: &'a Policy) -> Site<'a, Live> {
         Site { world: &mut self.live, store, house: &self.house, fleet: &self.fleet, policy }

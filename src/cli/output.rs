@@ -11,13 +11,21 @@ use std::io::{BufRead, Write};
 /// # Errors
 /// [`Exit::Failed`] for any other failure, such as a full disk.
 pub fn out(text: &str) -> Result<(), Failure> {
+    feed(text).map(drop)
+}
+
+/// Writes data that more will follow; false when the reader went away.
+///
+/// # Errors
+/// As [`out`].
+pub fn feed(text: &str) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => {
             Err(Failure::new(Exit::Failed, format!("standard output cannot be written: {error}")))
         }
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }
 

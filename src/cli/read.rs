@@ -87,7 +87,7 @@ fn annotated(desk: &Desk, plan: &Plan, view: &View) -> String {
 /// # Errors
 /// What keeps the fleet from being looked at.
 pub fn table(desk: Desk) -> Result<Exit, Failure> {
-    get(desk, &Get { kind: List::Sessions, output: ListOutput::Table })
+    get(desk, &Get { kind: List::Sessions, output: ListOutput::Table, watch: false })
 }
 
 /// `get`.
@@ -143,6 +143,7 @@ fn events(desk: &Desk, name: &str) -> Result<Vec<Event>, Failure> {
     let events = store.events(Some(name), EVENTS)?;
     Ok(events
         .into_iter()
+        .map(|kept| kept.event)
         .map(|event| Event { at: event.at, text: format!("{}: {}", event.verb, event.text) })
         .collect())
 }

@@ -46,7 +46,7 @@ impl Pass<'_> {
             Some(_) => Health::Stopped,
             None if stopped || wished => Health::Stopped,
             None if crashed => Health::Degraded,
-            None => Health::Missing,
+            None => Health::Progressing,
         };
         status
     }

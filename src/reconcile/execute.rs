@@ -157,6 +157,7 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         for record in moved {
             self.queue(Change::Put(Box::new(record)));
         }
+        self.remember_conditions(plan);
         // Those that are waited for are written now; a plan without steps and news writes nothing.
         self.commit()
     }
@@ -345,7 +346,9 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         let took = Duration::try_from(at.duration_since(begun)).unwrap_or_default();
         let text = result.in_a_line();
         let (session, word) = (name.to_string(), verb.word().to_owned());
-        self.queue(Change::Event(store::Event { at, session, verb: word, text }));
+        let outcome = result.outcome();
+        self.queue(Change::Event(store::Event { at, session, verb: word, outcome, text }));
+        self.remember_step(name, &result);
         let line = Line { name: name.clone(), verb, result, took };
         self.outcome.lines.push(line.clone());
         (self.on)(Event::Ended(line));

@@ -13,7 +13,7 @@ use crate::snapshot::{BranchSource, PaneId, RuntimeAt, Snapshot};
 use crate::store::Change;
 use crate::world::{WorktreeOf, World};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The most starts that are under way at once.
@@ -182,6 +182,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             place: creation.place.clone(),
             run: crate::name::Run(1),
             runtime: None,
+            ports: BTreeMap::new(),
             conversation: self.conversation(session, uid),
             old_conversations: Vec::new(),
             applied: session.applied.clone(),
@@ -189,6 +190,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             end: None,
             wish: None,
             crashes: Crashes::default(),
+            conditions: BTreeMap::new(),
             created: self.now(),
             gone_since: None,
             former: Vec::new(),

@@ -8,8 +8,8 @@ use super::style::Tone;
 use super::words::hold::{lift, wanted, why};
 use super::words::time::span;
 use super::words::{self, Kind};
-use crate::plan::{Entry, Verdict};
-use crate::record::{Place, Record};
+use crate::plan::{Entry, Verdict, conditions};
+use crate::record::{ConditionKind, Place, Record};
 use crate::snapshot::ServerId;
 use jiff::Timestamp;
 
@@ -32,6 +32,7 @@ pub fn describe(entry: &Entry, record: Option<&Record>, events: &[Event], view: 
     page.out.push_str(&format!("{}\n", view.style.paint(Tone::Strong, entry.name.as_str())));
     verdict(&mut page, entry);
     status(&mut page, entry);
+    conditions_of(&mut page, entry, record);
     if let Some(record) = record {
         recorded(&mut page, record);
     }
@@ -121,6 +122,22 @@ fn status(page: &mut Page<'_>, entry: &Entry) {
     }
     if let Some(directory) = &status.directory {
         page.one("directory", page.view.path(directory));
+    }
+}
+
+fn conditions_of(page: &mut Page<'_>, entry: &Entry, record: Option<&Record>) {
+    for condition in conditions(entry, record) {
+        let since = match condition.since {
+            Some(since) => format!(" for {}", span(page.view.since(since))),
+            None => String::new(),
+        };
+        let truth = words::condition::truth(condition.truth);
+        let mut clauses = vec![format!("{truth}{since}")];
+        // What keeps it from being synced is told above.
+        if condition.kind != ConditionKind::Synced {
+            clauses.push(words::condition::message(entry, &condition, page.view));
+        }
+        page.field(words::condition::kind(condition.kind), &clauses);
     }
 }
 

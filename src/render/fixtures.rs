@@ -280,6 +280,7 @@ pub fn record(name: &str, random: u128) -> Record {
             server: ServerId { pid: 99, started: 1, boot: "boot".to_owned() },
             started: ago(7_200),
         }),
+        ports: BTreeMap::new(),
         conversation: Some(Conversation {
             id: "5c1e8f0a-1111-4222-8333-444455556666".to_owned(),
             begun: true,
@@ -290,6 +291,7 @@ pub fn record(name: &str, random: u128) -> Record {
         end: None,
         wish: None,
         crashes: Crashes::default(),
+        conditions: BTreeMap::new(),
         created: ago(200_000),
         gone_since: None,
         former: Vec::new(),
@@ -302,6 +304,7 @@ pub fn seen() -> Plan {
     for entry in &mut plan.entries {
         let runs = matches!(entry.name.as_str(), "api" | "web" | "etl" | "infra" | "quiet");
         entry.status = Status {
+            ready: None,
             health: if runs { Health::Healthy } else { Health::Missing },
             running: runs,
             attached: entry.name.as_str() == "web",

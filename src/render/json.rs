@@ -7,14 +7,21 @@ use super::table::record_of;
 use super::words::hold::{lift, wanted, why};
 use super::words::{self, Kind};
 use crate::manifest::problem::Report;
-use crate::plan::{Change, ChangeClass, Entry, Plan, Verdict};
+use crate::plan::{Change, ChangeClass, Entry, Plan, Sync, Verdict};
 use crate::record::{EndKind, Place, Record, Records, Tombstone};
 use serde::Serialize;
+use sessions::{WireCondition, whole};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub mod compare;
+mod events;
 mod kinds;
+mod sessions;
+
+pub use events::{event_line, events_json};
+pub use kinds::{hold_reason, step_reason};
+pub use sessions::{gone_line, session_line};
 
 /// The version of everything in here.
 pub const FORMAT_VERSION: u32 = 1;
@@ -42,8 +49,9 @@ struct WireSessions<'a> {
     sessions: Vec<WireSession<'a>>,
 }
 
+/// A session, in every list that has sessions.
 #[derive(Serialize)]
-struct WireSession<'a> {
+pub struct WireSession<'a> {
     name: &'a str,
     uid: Option<String>,
     /// What is to be done or why nothing is: the words of the summary.
@@ -56,6 +64,8 @@ struct WireSession<'a> {
     changes: Vec<WireChange<'a>>,
     notes: Vec<WireNote>,
     status: WireStatus<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditions: Option<Vec<WireCondition>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<WireRecord<'a>>,
 }
@@ -184,7 +194,7 @@ fn sessions_where(
     let wire = WireSessions {
         format_version: FORMAT_VERSION,
         fleet: plan.fleet.as_str(),
-        sessions: told.map(|entry| session(entry, record_of(entry, records), view)).collect(),
+        sessions: told.map(|entry| whole(plan, entry, record_of(entry, records), view)).collect(),
     };
     written(&wire)
 }
@@ -237,6 +247,7 @@ fn session<'a>(entry: &'a Entry, record: Option<&'a Record>, view: &View) -> Wir
             .map(|note| WireNote { kind: kinds::note(note), text: words::note(note) })
             .collect(),
         status: status(entry),
+        conditions: None,
         record: record.map(recorded),
     }
 }
@@ -267,7 +278,7 @@ fn change(change: &Change) -> WireChange<'_> {
 fn status(entry: &Entry) -> WireStatus<'_> {
     let status = &entry.status;
     WireStatus {
-        sync: Kind::of(&entry.verdict).sync(),
+        sync: words::condition::sync(Sync::of(&entry.verdict)),
         health: words::health(status.health),
         activity: words::activity(status.activity),
         attached: status.attached,
@@ -311,6 +322,14 @@ fn recorded(record: &Record) -> WireRecord<'_> {
         conversation: record.conversation.as_ref().map(|conversation| conversation.id.as_str()),
         protected_since: record.protected_since,
         gone_since: record.gone_since.map(|since| since.to_string()),
+    }
+}
+
+/// The same in one line, for what is told as it comes.
+fn in_a_line(wire: &impl Serialize) -> String {
+    match serde_json::to_string(wire) {
+        Ok(text) => format!("{text}\n"),
+        Err(error) => format!("{{\"format_version\":{FORMAT_VERSION},\"error\":\"{error}\"}}\n"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::layout::{clean, cut, width_of};
 use super::style::Tone;
 use super::words::time::span;
 use super::words::{self, Kind};
-use crate::plan::{Entry, Health, Plan};
+use crate::plan::{Entry, Health, Plan, Sync, conditions};
 use crate::record::{EndKind, Record, Records};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 
@@ -110,6 +110,7 @@ enum Column {
     Branch,
     Age,
     Note,
+    Since,
     Uid,
     Tmux,
     Pane,
@@ -127,8 +128,8 @@ impl Column {
         Self::Age,
         Self::Note,
     ];
-    const WIDE: [Self; 5] =
-        [Self::Uid, Self::Tmux, Self::Pane, Self::Conversation, Self::Directory];
+    const WIDE: [Self; 6] =
+        [Self::Since, Self::Uid, Self::Tmux, Self::Pane, Self::Conversation, Self::Directory];
 
     fn title(self) -> &'static str {
         match self {
@@ -139,6 +140,7 @@ impl Column {
             Self::Branch => "BRANCH",
             Self::Age => "AGE",
             Self::Note => "NOTE",
+            Self::Since => "SINCE",
             Self::Uid => "UID",
             Self::Tmux => "TMUX",
             Self::Pane => "PANE",
@@ -152,7 +154,10 @@ impl Column {
         let kind = Kind::of(&entry.verdict);
         let text = match self {
             Self::Name => Some(entry.name.to_string()),
-            Self::Status => return (kind.sync().to_owned(), kind.tone()),
+            Self::Status => {
+                let sync = words::condition::sync(Sync::of(&entry.verdict));
+                return (sync.to_owned(), kind.tone());
+            }
             Self::Health => {
                 return (words::health(status.health).to_owned(), health_tone(status.health));
             }
@@ -160,6 +165,10 @@ impl Column {
             Self::Branch => status.branch.clone(),
             Self::Age => record.map(|record| span(view.since(record.created))),
             Self::Note => Some(note(entry, view)),
+            Self::Since => {
+                let synced = conditions(entry, record).into_iter().next();
+                synced.and_then(|synced| synced.since).map(|since| span(view.since(since)))
+            }
             Self::Uid => entry.uid.map(|uid| uid.to_string()),
             Self::Tmux => status.tmux_session.clone(),
             Self::Pane => status.pane.as_ref().map(|pane| pane.0.clone()),
@@ -176,7 +185,7 @@ impl Column {
 fn health_tone(health: Health) -> Tone {
     match health {
         Health::Healthy => Tone::Good,
-        Health::Degraded => Tone::Change,
+        Health::Progressing | Health::Degraded => Tone::Change,
         Health::Stopped | Health::Missing => Tone::Dim,
         Health::Failed => Tone::Bad,
         Health::Unknown => Tone::Unsure,
@@ -186,6 +195,66 @@ fn health_tone(health: Health) -> Tone {
 fn activity(entry: &Entry) -> String {
     let word = if entry.status.running { words::activity(entry.status.activity) } else { "-" };
     if entry.status.attached { format!("{word}, attached") } else { word.to_owned() }
+}
+
+/// A table that goes on: further rows in the columns of the first ones.
+#[derive(Debug)]
+pub struct Sheet {
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    wide: bool,
+}
+
+impl Sheet {
+    /// The columns that these sessions need.
+    #[must_use]
+    pub fn of(plan: &Plan, records: &Records, wide: bool, view: &View) -> Self {
+        let rows: Vec<(&Entry, Option<&Record>)> =
+            plan.entries.iter().map(|entry| (entry, record_of(entry, records))).collect();
+        let mut columns: Vec<Column> = Column::USUAL.to_vec();
+        if wide {
+            columns.extend(Column::WIDE);
+        } else {
+            drop_columns(&mut columns, &rows, view);
+        }
+        let width = |column: &Column| {
+            let cells =
+                rows.iter().map(|(entry, record)| width_of(&column.cell(entry, *record, view).0));
+            cells.max().unwrap_or(0).max(column.title().len())
+        };
+        let widths = columns.iter().map(width).collect();
+        Self { columns, widths, wide }
+    }
+
+    /// A further row.
+    #[must_use]
+    pub fn row(&self, entry: &Entry, record: Option<&Record>, view: &View) -> String {
+        self.line(self.columns.iter().map(|column| column.cell(entry, record, view)), view)
+    }
+
+    /// The row of a session that is gone.
+    #[must_use]
+    pub fn gone(&self, name: &str, view: &View) -> String {
+        let cells = self.columns.iter().map(|column| match column {
+            Column::Name => (clean(name), Tone::Plain),
+            Column::Status => ("gone".to_owned(), Tone::Dim),
+            _ => ("-".to_owned(), Tone::Plain),
+        });
+        self.line(cells, view)
+    }
+
+    fn line(&self, cells: impl Iterator<Item = (String, Tone)>, view: &View) -> String {
+        let mut line = String::new();
+        let mut room = if self.wide { usize::MAX } else { view.style.width };
+        for ((text, tone), width) in cells.zip(&self.widths) {
+            let text = cut(&text, room);
+            let gap = (width + 2).saturating_sub(width_of(&text)).min(room);
+            room = room.saturating_sub(width_of(&text) + gap);
+            line.push_str(&view.style.paint(tone, &text));
+            line.push_str(&" ".repeat(gap));
+        }
+        format!("{}\n", line.trim_end())
+    }
 }
 
 /// What is to be said of a session in a table.

@@ -2,9 +2,11 @@
 //! share. Invariant: every variant of the plan's types is told by name; a new one does not compile until it
 //! has words.
 
+pub mod condition;
 pub mod hold;
 pub mod step;
 pub mod time;
+pub mod wait;
 
 use crate::plan::{
     Activity, Entry, Health, HoldReason, LaunchMode, Note, Step, StepKind, StepReason, Verdict,
@@ -154,29 +156,6 @@ impl Kind {
         }
     }
 
-    /// Where it stands between file and machine: the first of a status's two axes.
-    #[must_use]
-    pub fn sync(self) -> &'static str {
-        match self {
-            Self::Synced => "synced",
-            Self::Held | Self::Wished => "held",
-            Self::Unknown => "unknown",
-            Self::Create
-            | Self::Start
-            | Self::Resume
-            | Self::Restart
-            | Self::Recreate
-            | Self::Update
-            | Self::Deferred
-            | Self::Queued
-            | Self::Pending
-            | Self::Stop
-            | Self::Decommission
-            | Self::Forget
-            | Self::Settle => "pending",
-        }
-    }
-
     /// Its colour.
     #[must_use]
     pub fn tone(self) -> Tone {
@@ -322,6 +301,7 @@ pub fn note(note: &Note) -> String {
 pub fn health(health: Health) -> &'static str {
     match health {
         Health::Healthy => "healthy",
+        Health::Progressing => "progressing",
         Health::Degraded => "degraded",
         Health::Stopped => "stopped",
         Health::Failed => "failed",

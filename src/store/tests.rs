@@ -1,9 +1,11 @@
 //! The store against real files: what it keeps, what it refuses, and that reading leaves no trace.
 
+use super::events::Outcome;
 use super::*;
 use crate::name::{Run, Uid};
 use crate::record::{Applied, Crashes, Intent, IntentKind, Place, StopReason, Tombstone};
 use crate::snapshot::ServerId;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
@@ -25,6 +27,7 @@ fn record(n: u128) -> Record {
         place: Place::Repository { repo: PathBuf::from("/srv/shop") },
         run: Run(1),
         runtime: None,
+        ports: BTreeMap::new(),
         conversation: None,
         old_conversations: Vec::new(),
         applied: Applied::default(),
@@ -32,6 +35,7 @@ fn record(n: u128) -> Record {
         end: None,
         wish: None,
         crashes: Crashes::default(),
+        conditions: BTreeMap::new(),
         created: at(0),
         gone_since: None,
         former: Vec::new(),
@@ -56,7 +60,8 @@ fn intent(n: u128) -> Intent {
 fn event(n: usize) -> Event {
     let session = if n % 2 == 1 { "s1" } else { "" };
     let (session, verb) = (session.to_owned(), "create".to_owned());
-    Event { at: at(0), session, verb, text: format!("event {n}") }
+    let outcome = if n % 2 == 1 { Outcome::Done } else { Outcome::NotAttempted };
+    Event { at: at(0), session, verb, outcome, text: format!("event {n}") }
 }
 
 fn put(n: u128) -> Change {
@@ -134,7 +139,7 @@ fn each_change_is_read_back() {
     assert_eq!((records.revision, records.digest.as_str()), (2, "bb"));
     assert_eq!(records.server, Some(server));
     assert_eq!(records.recent_ends, [at(2), at(3)]);
-    assert_eq!(store.events(None, 9).unwrap(), [event(1)]);
+    assert_eq!(store.events(None, 9).unwrap(), [Kept { id: 1, event: event(1) }]);
     assert_eq!(store.socket().unwrap(), Some(PathBuf::from("/tmp/tmux-0/default")));
     assert_eq!(store.manifest().unwrap(), Some(PathBuf::from("/srv/shop/fleet.yaml")));
     let mut taken = Records::default();
@@ -164,9 +169,13 @@ fn the_oldest_events_go_and_those_of_one_session_can_be_had() {
     let many: Vec<Change> = (0..10_005).map(|n| Change::Event(event(n))).collect();
     store.write(&many).unwrap();
     let all = store.events(None, u32::MAX).unwrap();
-    assert_eq!((all.len(), &all[0], all.last()), (10_000, &event(10_004), Some(&event(5))));
+    let kept = |n: usize| Kept { id: i64::try_from(n).unwrap() + 1, event: event(n) };
+    assert_eq!((all.len(), &all[0], all.last()), (10_000, &kept(10_004), Some(&kept(5))));
     let one = store.events(Some("s1"), 2).unwrap();
-    assert_eq!(one, [event(10_003), event(10_001)]);
+    assert_eq!(one, [kept(10_003), kept(10_001)]);
+    assert_eq!(store.events_after(Some("s1"), 10_002).unwrap(), [kept(10_003)]);
+    assert_eq!(store.events_after(None, 10_003).unwrap(), [kept(10_003), kept(10_004)]);
+    assert_eq!(store.last_event().unwrap(), 10_005);
 }
 
 #[test]
