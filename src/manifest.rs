@@ -18,6 +18,7 @@ mod mask;
 mod overlay;
 pub mod peek;
 pub mod places;
+pub mod ports;
 pub mod problem;
 mod profiles;
 mod raw;

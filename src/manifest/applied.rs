@@ -130,6 +130,7 @@ fn in_place(session: &Session) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     let names: Vec<String> = session.depends_on.iter().map(ToString::to_string).collect();
     put(&mut map, "depends_on", some_list(&names));
+    put(&mut map, "ports", some_list(&session.ports));
     put(
         &mut map,
         "restart",

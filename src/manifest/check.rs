@@ -7,6 +7,7 @@ use super::problem::{Code, Problem};
 use super::read::{Reader, Written};
 use super::session::Placed;
 use super::source::At;
+use super::template::Part;
 use crate::agent::profile::Mode;
 use crate::name::Name;
 use indexmap::IndexMap;
@@ -202,14 +203,35 @@ fn check_references(sessions: &Sessions, reader: &mut Reader) {
             reader.problem(unknown_session(&reference.session, reference.at, sessions));
             continue;
         };
-        let has_branch = !matches!(
-            placed.session.worktree,
-            Worktree::Repository | Worktree::Own { branch: None, .. }
-        );
-        if reference.branch && !has_branch {
-            let message = format!("`{}` has no branch of its own", reference.session);
-            reader.problem(Problem::new(Code::VariableNotHere, message).at(reference.at));
+        match &reference.part {
+            Part::Worktree => {}
+            Part::Branch => {
+                let has_none = matches!(
+                    placed.session.worktree,
+                    Worktree::Repository | Worktree::Own { branch: None, .. }
+                );
+                if has_none {
+                    let message = format!("`{}` has no branch of its own", reference.session);
+                    reader.problem(Problem::new(Code::VariableNotHere, message).at(reference.at));
+                }
+            }
+            Part::Port(port) => {
+                let ports = &placed.session.ports;
+                if !ports.contains(port) {
+                    reader.problem(unknown_port(port, ports, placed).at(reference.at));
+                }
+            }
         }
+    }
+}
+
+fn unknown_port(port: &str, known: &[String], placed: &Placed) -> Problem {
+    let message = format!("`{}` has no port `{port}`", placed.session.name);
+    let near = Problem::new(Code::UnknownVariable, message)
+        .nearest(port, known.iter().map(String::as_str));
+    match near.help {
+        Some(_) => near,
+        None => near.help(format!("name it there: `ports: [{port}]`")),
     }
 }
 

@@ -8,7 +8,7 @@ use super::read::Reader;
 use super::source::At;
 
 /// All fields of a session, in the order of the reference.
-pub const FIELDS: [&str; 26] = [
+pub const FIELDS: [&str; 27] = [
     "each",
     "agent",
     "command",
@@ -26,6 +26,7 @@ pub const FIELDS: [&str; 26] = [
     "cwd",
     "branch",
     "base",
+    "ports",
     "files",
     "setup",
     "teardown",

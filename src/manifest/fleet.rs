@@ -54,6 +54,17 @@ pub struct Settings {
     pub max_running: usize,
     /// Which tmux server.
     pub socket: Socket,
+    /// The ports that sessions get theirs from.
+    pub ports: Option<PortPool>,
+}
+
+/// `ports: FIRST-LAST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortPool {
+    /// The lowest.
+    pub first: u16,
+    /// The highest, not below the lowest.
+    pub last: u16,
 }
 
 /// `prune`.
@@ -132,6 +143,8 @@ pub struct Session {
     pub worktree: Worktree,
     /// Relative to the worktree.
     pub cwd: PathBuf,
+    /// The names of its ports: letters, digits and `-`, a letter first.
+    pub ports: Vec<String>,
     /// Untracked files of the main worktree to bring.
     pub files: Files,
     /// Run in the pane before the first start.

@@ -6,7 +6,7 @@ use super::files::matcher;
 use super::problem::{Code, Collector, Problem};
 use super::raw::{Entry, Kind, Node, Sort};
 use super::source::{At, Source};
-use super::template::{Allow, KNOWN, NotHere, Scope, What, expand};
+use super::template::{Allow, KNOWN, NotHere, Part, Scope, What, expand};
 use std::time::Duration;
 
 /// A text and where it was written.
@@ -23,8 +23,8 @@ pub struct Written {
 pub struct Reference {
     /// Which.
     pub session: String,
-    /// Its branch is wanted.
-    pub branch: bool,
+    /// What of it.
+    pub part: Part,
     /// Where.
     pub at: At,
 }
@@ -39,8 +39,7 @@ pub struct Here<'s> {
 }
 
 /// Fields of a later version, so that one who reads about them is told.
-pub const LATER: [&str; 7] =
-    ["ports", "ready", "stop_after", "until", "resume_prompt", "notify", "include"];
+pub const LATER: [&str; 6] = ["ready", "stop_after", "until", "resume_prompt", "notify", "include"];
 
 /// Reads nodes and collects what is wrong.
 #[derive(Debug)]
@@ -115,8 +114,8 @@ impl<'a> Reader<'a> {
         for found in found {
             let at = self.inside(at, &text[found.range.clone()], found.range.start, text);
             match found.what {
-                What::Session { name, branch } => {
-                    self.references.push(Reference { session: name, branch, at });
+                What::Session { name, part } => {
+                    self.references.push(Reference { session: name, part, at });
                 }
                 What::Unknown(name) => self.problem(unknown_variable(&name, here).at(at)),
                 What::NotHere(name, why) => self.problem(not_here(&name, why).at(at)),

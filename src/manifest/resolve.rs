@@ -21,7 +21,7 @@ use std::time::Duration;
 /// The most sessions of a fleet.
 pub const MAX_SESSIONS: usize = 5_000;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "version",
     "fleet",
     "sessions",
@@ -34,6 +34,7 @@ const FIELDS: [&str; 12] = [
     "at_risk",
     "max_starting",
     "max_running",
+    "ports",
 ];
 
 /// The top level's fields.
@@ -71,7 +72,8 @@ pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) 
     let settings = settings(&top, reader, ground, here);
     let agents = Agents::read(top.node("agents"), reader, here);
     let repos = Repos::read(top.node("repos"), reader, ground, here);
-    let common = Common { fleet: &name, agents: &agents, repos: &repos };
+    let pooled = top.node("ports").is_some();
+    let common = Common { fleet: &name, agents: &agents, repos: &repos, pooled };
     let mut sessions = sessions(&top, root, &common, reader, ground);
     check(&mut sessions, reader);
     let renames = renames(&top, reader, here);
@@ -162,7 +164,9 @@ fn settings(top: &Top, reader: &mut Reader, ground: &Ground, here: Here) -> Sett
     let mut count = |name| top.node(name).and_then(|node| reader.count(name, node));
     let (max_starting, max_running) = (count("max_starting"), count("max_running"));
     let socket = top.node("tmux").and_then(|node| socket(node, reader, ground, here));
+    let ports = top.node("ports").and_then(|node| super::ports::pool(node, reader, here));
     Settings {
+        ports,
         prune: prune.unwrap_or(Prune::After(Duration::from_secs(600))),
         at_risk: at_risk.unwrap_or(AtRisk::Keep),
         max_starting: max_starting.unwrap_or(4),

@@ -44,6 +44,8 @@ pub struct Common<'s> {
     pub agents: &'s Agents,
     /// The repositories.
     pub repos: &'s Repos,
+    /// The fleet has a pool of ports.
+    pub pooled: bool,
 }
 
 /// A session in the making.
@@ -104,6 +106,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
             repo,
             worktree,
             cwd: self.cwd(),
+            ports: self.ports(),
             files: self.files(),
             setup: self.commands("setup"),
             teardown: self.commands("teardown"),

@@ -62,9 +62,20 @@ pub enum What {
     Session {
         /// The session.
         name: String,
-        /// Its branch is wanted, so it must have one.
-        branch: bool,
+        /// What of it.
+        part: Part,
     },
+}
+
+/// What of a session a variable stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Its directory.
+    Worktree,
+    /// Its branch: it must have one.
+    Branch,
+    /// One of its ports: it must have one of this name.
+    Port(String),
 }
 
 /// Why a variable is not known where it stands.
@@ -83,11 +94,12 @@ pub enum NotHere {
 }
 
 /// The variables that are told of beside a mistyped one.
-pub const KNOWN: [&str; 10] = [
+pub const KNOWN: [&str; 11] = [
     "fleet",
     "session",
     "branch",
     "worktree",
+    "port",
     "each",
     "each.slug",
     "each.name",
@@ -168,6 +180,10 @@ fn value<'s>(name: &str, scope: &Scope<'s>, allow: Allow) -> Value<'s> {
         ("fleet", None) => Value::Known(scope.fleet),
         ("session", None) => scope.session.map_or_else(|| wrong(NotHere::NoSession), Value::Known),
         ("worktree" | "branch", None) => late(None),
+        ("port", Some(port)) => {
+            let name = scope.session.unwrap_or_default().to_owned();
+            late(Some(What::Session { name, part: Part::Port(port.to_owned()) }))
+        }
         ("env", Some(_)) if allow == Allow::Env => Value::Late(None),
         ("env", Some(_)) => wrong(NotHere::OnlyInEnv),
         ("each", key) => match scope.each {
@@ -178,13 +194,23 @@ fn value<'s>(name: &str, scope: &Scope<'s>, allow: Allow) -> Value<'s> {
                 (None, Some(_)) => unknown(),
             },
         },
-        ("sessions", Some(rest)) => match rest.rsplit_once('.') {
-            Some((session, part @ ("worktree" | "branch"))) => {
-                late(Some(What::Session { name: session.to_owned(), branch: part == "branch" }))
+        ("sessions", Some(rest)) => {
+            match rest.split_once('.').map(|(of, part)| (of, part_of(part))) {
+                Some((session, Some(part))) => {
+                    late(Some(What::Session { name: session.to_owned(), part }))
+                }
+                _ => unknown(),
             }
-            _ => unknown(),
-        },
+        }
         _ => unknown(),
+    }
+}
+
+fn part_of(text: &str) -> Option<Part> {
+    match text {
+        "worktree" => Some(Part::Worktree),
+        "branch" => Some(Part::Branch),
+        text => text.strip_prefix("port.").map(|port| Part::Port(port.to_owned())),
     }
 }
 
@@ -199,8 +225,8 @@ fn of_each<'s>(item: &'s Item, key: Option<&str>) -> Option<&'s str> {
     }
 }
 
-/// Puts late values in: each marker's name is asked for (`worktree`, `branch`, `sessions.NAME.worktree`,
-/// `env.NAME`); a marker without an answer stays for a later call.
+/// Puts late values in: each marker's name is asked for (`worktree`, `branch`, `port.NAME`,
+/// `sessions.NAME.worktree`, `env.NAME`); a marker without an answer stays for a later call.
 #[must_use]
 pub fn late(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
     let mut made = String::with_capacity(text.len());
@@ -302,7 +328,7 @@ mod tests {
     fn what_is_unknown_or_not_here_is_said_with_its_place() {
         let item = Item { text: None, ..item() };
         for (text, allow, what) in [
-            ("x ${port.web}", Allow::Late, What::Unknown("port.web".to_owned())),
+            ("x ${port}", Allow::Late, What::Unknown("port".to_owned())),
             ("x ${sesion}", Allow::Late, What::Unknown("sesion".to_owned())),
             ("x ${each.no}", Allow::Late, What::Unknown("each.no".to_owned())),
             ("x ${each}", Allow::Late, What::NotHere("each".to_owned(), NotHere::EachIsMap)),

@@ -2,6 +2,7 @@
 //! value alone. Invariant: no value that is given out breaks a limit that the launch relies on.
 
 use super::fleet::{Commands, Files, OnPromptChange, Program};
+use super::ports;
 use super::problem::{Code, Problem};
 use super::profiles::{MODES, mode_not_mapped};
 use super::raw::{Entry, Kind, Node, Sort};
@@ -156,6 +157,13 @@ impl<'n, 'a> Making<'_, 'n, 'a, '_> {
         }
         let normal = super::ground::normal(&path);
         if normal.as_os_str().is_empty() { PathBuf::from(".") } else { normal }
+    }
+
+    pub(super) fn ports(&mut self) -> Vec<String> {
+        let Some(field) = self.fields.get("ports") else { return Vec::new() };
+        let here = self.here(Allow::Early);
+        let written = self.reader.list("ports", field.node, here).unwrap_or_default();
+        ports::names(written, field.key, self.common.pooled, self.reader)
     }
 
     pub(super) fn files(&mut self) -> Files {

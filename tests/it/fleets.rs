@@ -77,6 +77,7 @@ pub fn session(text: &str, kind: Kind) -> Session {
         repo: Repo { path: REPO.into(), base: None, worktrees: None, fetch: None },
         worktree: Where::Own { branch: Some(format!("shop/{text}")), base: None },
         cwd: ".".into(),
+        ports: Vec::new(),
         files: Files::default(),
         setup: None,
         teardown: None,
@@ -166,6 +167,7 @@ pub fn fleet(sessions: impl IntoIterator<Item = Session>) -> Fleet {
             max_starting: 4,
             max_running: 16,
             socket: Socket::Default,
+            ports: None,
         },
     }
 }
@@ -204,6 +206,7 @@ pub fn record(session: &Session, number: u128) -> Record {
         place,
         run: Run(1),
         runtime: Some(Runtime { run: Run(1), pid, server: server_id(), started: ago(60) }),
+        ports: BTreeMap::new(),
         conversation,
         old_conversations: Vec::new(),
         applied: session.applied.clone(),
@@ -211,6 +214,7 @@ pub fn record(session: &Session, number: u128) -> Record {
         end: None,
         wish: None,
         crashes: Crashes::default(),
+        conditions: BTreeMap::new(),
         created: ago(60),
         gone_since: None,
         former: Vec::new(),

@@ -51,7 +51,7 @@ mod verbs_events;
 mod verbs_inside;
 mod verbs_rm;
 mod verbs_stop;
-mod watch;
 mod verbs_wait;
 mod waits;
+mod watch;
 mod worlds;

@@ -37,7 +37,11 @@ yaml::document 1:1 | one document | version: 1⏎fleet: a⏎sessions: {}⏎---�
     check(
         r#"
 field::unknown 4:1 | unknown field `sesions` & did you mean `sessions`? | sesions: {}
-field::unknown 4:1 | `ports` & not have it yet | ports: 1-2
+field::value 4:8 | below 1024 & 41000-41999 | ports: 80-90
+field::value 4:8 | begins after its end | ports: 41999-41000
+field::value 4:8 | no range of ports & `ports: 41000-41999` | ports: 41000
+field::value 4:8 | no range | ports: 41000-70000
+field::type 4:8 | `ports` must be text, not a list | ports: [41000]
 field::unknown 4:1 | not have it yet | notify: []
 field::unknown 4:1 | not have it yet | include: [x]
 field::duration 4:8 | `prune` is no duration & 10m | prune: soon
@@ -159,20 +163,53 @@ fn variables_are_checked_at_their_place() {
     check(
         r#"
 variable::unknown 4:22 | did you mean `session`? | a: {command: 'echo ${sesion}'}
-variable::unknown 4:22 | ${port.web} | a: {command: 'echo ${port.web}'}
+variable::unknown 4:22 | `a` has no port `web` & `ports: [web]` | a: {command: 'echo ${port.web}'}
+variable::unknown 4:22 | unknown variable `${port}` | a: {command: 'echo ${port}'}
 variable::unknown 7:12 | capitals | a:⏎  command: |⏎    one⏎    echo ${foo}
 variable::not-here 4:30 | not known here yet | a: {command: x, branch: 'b-${worktree}'}
 variable::not-here 4:19 | only in values of `env` | a: {command: 'x ${env.HOME}'}
 variable::not-here 4:19 | needs `each` | a: {command: 'x ${each}'}
 variable::not-here 4:5 | needs `each` | a-${each}: {command: x}
 session::unknown 4:19 | no session `b` | a: {command: 'x ${sessions.b.branch}'}
-variable::unknown 4:19 | sessions.a.port.web | a: {command: 'x ${sessions.a.port.web}'}
+variable::unknown 4:19 | `a` has no port `web` | a: {command: 'x ${sessions.a.port.web}'}
+variable::unknown 4:19 | sessions.a.prt.web | a: {command: 'x ${sessions.a.prt.web}'}
 variable::not-here 4:17 | no branch | a: {command: '${sessions.b.branch}'}⏎b: {command: x, branch: none}
 variable::unknown 4:3 | each.id | ${each.id}: {command: x, each: [{id: a}, {name: b}]}
 variable::not-here 4:5 | each.KEY | a-${each}: {command: x, each: [{id: a}]}
 "#,
         fleet_of,
     );
+}
+
+#[test]
+fn ports_are_checked() {
+    let pooled =
+        |text: &str| fleet_of(text).replace("fleet: shop", "fleet: shop\nports: 41000-41999");
+    check(
+        r#"
+field::type 5:26 | `ports` must be a list & write `[a, b]` | a: {command: x, ports: web}
+session::same-name 5:32 | two ports are called `web` | a: {command: x, ports: [web, web]}
+name::invalid 5:27 | `80` is no name of a port & a letter | a: {command: x, ports: [80]}
+name::invalid 5:27 | `A_b` is no name | a: {command: x, ports: [A_b]}
+variable::unknown 5:43 | did you mean `web`? | a: {command: x, ports: [web], env: {A: '${port.wb}'}}
+variable::unknown 6:17 | `a` has no port `db` | a: {command: x, ports: [web]}⏎b: {command: '${sessions.a.port.db}'}
+variable::not-here 5:44 | not known here yet | a: {command: x, ports: [web], branch: 'b-${port.web}'}
+"#,
+        pooled,
+    );
+    check(
+        "\nfield::missing 4:19 | no ports to give & 41000-41999 | a: {command: x, ports: [web]}\n",
+        fleet_of,
+    );
+    let text = pooled("defaults: {}\na: {command: 'x ${port.web}', ports: [web, db]}")
+        .replace("  defaults: {}\n", "");
+    let fleet = load_with(&Memory::default().with("fleet.yaml", text), false).unwrap();
+    let pool = fleet.settings.ports.unwrap();
+    assert_eq!((pool.first, pool.last), (41_000, 41_999));
+    let a = &fleet.sessions[0];
+    assert_eq!(a.ports, ["web", "db"]);
+    assert_eq!(a.applied.in_place["ports"], r#"["web","db"]"#);
+    assert_eq!(a.applied.restart["command"], "x ${port.web}");
 }
 
 #[test]
