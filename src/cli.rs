@@ -25,6 +25,7 @@ use crate::manifest::files::{Disk, FileError, Files};
 use crate::manifest::fleet::Fleet;
 use crate::manifest::problem::Problems;
 use crate::manifest::{self, Input};
+use crate::render::json::schema::schema;
 use crate::render::style::Choice;
 use args::{Cli, TrashVerb, Verb};
 use clap::{CommandFactory, Parser, ValueEnum};
@@ -95,6 +96,10 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
     match verb {
         None => read::table(Desk::open_for(context, Purpose::Look)?),
         Some(Verb::Validate(args)) => read::validate(&context, args.output),
+        Some(Verb::Schema(args)) => {
+            output::out(&schema(args.form))?;
+            Ok(Exit::Done)
+        }
         Some(Verb::Version) => read::version(),
         Some(Verb::Completion(args)) => {
             let mut text = Vec::new();

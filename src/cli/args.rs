@@ -8,6 +8,7 @@ pub use values::{Label, Period, Restorable, Target};
 pub use watch::{Events, LineOutput, State, Wait};
 
 use crate::name::{Run, Uid};
+use crate::render::json::schema::Form;
 use crate::render::style::Choice;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -95,6 +96,8 @@ pub enum Verb {
     Trash(Trash),
     /// Be in a session's pane
     Attach(Attach),
+    /// Print the JSON schema of an output
+    Schema(Schema),
     /// Tell the version of this program, of tmux and of git
     Version,
     /// Print a completion script for a shell
@@ -475,6 +478,17 @@ Inside tmux the client switches to it; elsewhere it attaches (leave with the pre
 pub struct Attach {
     /// The session
     pub name: Target,
+}
+
+/// `schema`
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetctl schema comparison > comparison.schema.json
+  fleetctl diff -o json | check-jsonschema --schemafile <(fleetctl schema plan) -")]
+pub struct Schema {
+    /// Of which output
+    pub form: Form,
 }
 
 /// `completion`

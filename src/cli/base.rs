@@ -15,7 +15,7 @@ use crate::manifest::source::MAX_BYTES;
 use crate::manifest::{self, Input, normal};
 use crate::plan::compare::compare;
 use crate::render::compare::{Revision, Sides, comparison_text};
-use crate::render::github::{comparison_commands, inert, inert_json};
+use crate::render::github::{comparison_commands, inert, inert_json, problem_commands};
 use crate::render::json::compare::comparison_json;
 use crate::render::markdown::comparison_markdown;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ struct Place {
 pub fn diff(context: &Context, base: &str, asked: &Diff) -> Result<Exit, Failure> {
     let head = Place::of(named(context)?);
     let files = head.checkout()?;
-    let to = load(context, &head, &files)?;
+    let to = load(context, &head, &files, asked.output)?;
     let (from, sides) = match kind(context, base) {
         Base::File(file) => of_file(context, &head, file)?,
         Base::Revision(revision) => of_revision(context, &head, &revision)?,
@@ -119,10 +119,23 @@ impl Place {
     }
 }
 
-fn load(context: &Context, place: &Place, files: &Fenced) -> Result<Fleet, Failure> {
+fn load(
+    context: &Context,
+    place: &Place,
+    files: &Fenced,
+    form: DiffOutput,
+) -> Result<Fleet, Failure> {
     let input = Input { path: place.manifest.clone(), home: context.home.clone(), local: false };
-    manifest::load(&input, files)
-        .map_err(|problems| Failure::invalid_manifest(&problems, &context.error_style()))
+    let problems = match manifest::load(&input, files) {
+        Ok(fleet) => return Ok(fleet),
+        Err(problems) => problems,
+    };
+    if form == DiffOutput::Github {
+        output::out(&problem_commands(&problems.reports(), &place.below().display().to_string()))?;
+    }
+    let failure = Failure::invalid_manifest(&problems, &context.error_style());
+    // It quotes the manifest, and a runner reads standard error too.
+    Err(Failure { details: inert(&failure.details), ..failure })
 }
 
 fn of_file(
@@ -131,7 +144,7 @@ fn of_file(
     file: PathBuf,
 ) -> Result<(Option<Fleet>, Sides), Failure> {
     let place = Place::of(file);
-    let fleet = load(context, &place, &place.checkout()?)?;
+    let fleet = load(context, &place, &place.checkout()?, DiffOutput::Text)?;
     let view = context.view(jiff::Timestamp::UNIX_EPOCH);
     let sides =
         Sides { base: view.path(&place.manifest), revision: None, head: view.path(&head.manifest) };
@@ -177,7 +190,8 @@ fn at_revision(
             source.path = format!("{revision}:{}", below.display()).into();
         }
         let message = format!("the manifest at {revision} is invalid: nothing to compare with");
-        Failure { message, ..Failure::invalid_manifest(&problems, &context.error_style()) }
+        let failure = Failure::invalid_manifest(&problems, &context.error_style());
+        Failure { message, details: inert(&failure.details), ..failure }
     })
 }
 

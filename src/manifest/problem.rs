@@ -2,6 +2,7 @@
 //! problems at once and their form for machines. Invariant: no message or help quotes a value of `env`.
 
 use super::source::{At, Lines, Source};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -270,7 +271,7 @@ pub struct Problems {
 }
 
 /// A problem for machines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// `error`.
     pub severity: &'static str,

@@ -9,6 +9,7 @@ use super::words::{self, Kind};
 use super::{View, words::plural};
 use crate::manifest::fleet::Fleet;
 use crate::manifest::places::Places;
+use crate::manifest::problem::Report;
 use crate::plan::compare::{Comparison, Effect, Severity};
 use crate::plan::runs::runs;
 use crate::plan::{Change, Plan, Verdict};
@@ -174,6 +175,23 @@ fn commands(mut all: Vec<Annotation>, place: &Place, summary: &str) -> String {
         String::new()
     };
     out.push_str(&inert(&format!("{}{more}\n", clean(summary))));
+    out
+}
+
+/// The problems of a manifest that is invalid.
+#[must_use]
+pub fn problem_commands(problems: &[Report], file: &str) -> String {
+    let mut out = String::new();
+    for problem in problems.iter().take(MOST) {
+        let (line, column) = (problem.line.unwrap_or(1), problem.column.unwrap_or(1));
+        let help = problem.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        let lines: Vec<String> = format!("{}{help}", problem.message).lines().map(clean).collect();
+        let (file, message) = (property(file), data(&lines.join("\n")));
+        out.push_str(&format!("::error file={file},line={line},col={column}::{message}\n"));
+    }
+    if let Some(more) = problems.len().checked_sub(MOST).filter(|more| *more > 0) {
+        out.push_str(&format!("{}\n", plural(more, "more problem")));
+    }
     out
 }
 

@@ -9,6 +9,7 @@ use super::words::{self, Kind};
 use crate::manifest::problem::Report;
 use crate::plan::{Change, ChangeClass, Entry, Plan, Sync, Verdict};
 use crate::record::{EndKind, Place, Record, Records, Tombstone};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sessions::{WireCondition, whole};
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::path::Path;
 pub mod compare;
 mod events;
 mod kinds;
+pub mod schema;
 mod sessions;
 
 pub use events::{event_line, events_json};
@@ -26,12 +28,13 @@ pub use sessions::{gone_line, session_line};
 /// The version of everything in here.
 pub const FORMAT_VERSION: u32 = 1;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WirePlan<'a> {
     format_version: u32,
     fleet: &'a str,
     revision: u64,
     new_revision: bool,
+    #[schemars(with = "Vec<String>")]
     sources: Vec<&'a Path>,
     seen: String,
     /// Everything that the plan needs was seen.
@@ -42,7 +45,7 @@ struct WirePlan<'a> {
     hints: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireSessions<'a> {
     format_version: u32,
     fleet: &'a str,
@@ -50,7 +53,7 @@ struct WireSessions<'a> {
 }
 
 /// A session, in every list that has sessions.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct WireSession<'a> {
     name: &'a str,
     uid: Option<String>,
@@ -70,7 +73,7 @@ pub struct WireSession<'a> {
     record: Option<WireRecord<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireChange<'a> {
     field: &'a str,
     class: &'static str,
@@ -79,13 +82,13 @@ struct WireChange<'a> {
     to: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireNote {
     kind: &'static str,
     text: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireStatus<'a> {
     sync: &'static str,
     health: &'static str,
@@ -93,13 +96,14 @@ struct WireStatus<'a> {
     attached: bool,
     running: bool,
     branch: Option<&'a str>,
+    #[schemars(with = "Option<String>")]
     directory: Option<&'a Path>,
     tmux_session: Option<&'a str>,
     pane: Option<&'a str>,
     end: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireRecord<'a> {
     created: String,
     run: u32,
@@ -107,7 +111,9 @@ struct WireRecord<'a> {
     started: Option<String>,
     place: &'static str,
     owner: Option<&'a str>,
+    #[schemars(with = "String")]
     repository: &'a Path,
+    #[schemars(with = "Option<String>")]
     worktree: Option<&'a Path>,
     branch: Option<&'a str>,
     conversation: Option<&'a str>,
@@ -115,38 +121,43 @@ struct WireRecord<'a> {
     gone_since: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireBlind<'a> {
     what: &'a str,
     cause: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireTrash<'a> {
     format_version: u32,
     trash: Vec<WireTombstone<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireTombstone<'a> {
     name: &'a str,
     uid: String,
     at: String,
+    #[schemars(with = "Option<String>")]
     path: Option<&'a Path>,
     branch: Option<&'a str>,
     commit: Option<&'a str>,
     salvage: &'a [String],
+    #[schemars(with = "Option<String>")]
     screen: Option<&'a Path>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct WireProblems<'a> {
+    format_version: u32,
+    valid: bool,
+    problems: &'a [Report],
 }
 
 /// `validate -o json`.
 #[must_use]
 pub fn problems_json(problems: &[Report]) -> String {
-    written(&serde_json::json!({
-        "format_version": FORMAT_VERSION,
-        "valid": problems.is_empty(),
-        "problems": problems,
-    }))
+    written(&WireProblems { format_version: FORMAT_VERSION, valid: problems.is_empty(), problems })
 }
 
 /// `diff -o json`.

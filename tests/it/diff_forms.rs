@@ -79,6 +79,33 @@ fn every_form_is_pinned() {
     }
 }
 
+/// Checks an output against the schema that the program prints.
+fn keeps_schema(shop: &Shop, form: &str, text: &str) {
+    let schema = shop.run(&["schema", form]).ok();
+    let schema: serde_json::Value = serde_json::from_str(&schema.stdout).expect("JSON");
+    let checked = jsonschema::validator_for(&schema).expect("a schema");
+    let read: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let wrong: Vec<String> = checked.iter_errors(&read).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{form}: {wrong:?}\n{text}");
+}
+
+#[test]
+fn what_is_printed_keeps_the_schema_that_is_published() {
+    let shop = changed(BEFORE, AFTER);
+    let text = |args: &[&str]| shop.run(args).stdout;
+    keeps_schema(&shop, "comparison", &text(&["diff", "--base", "HEAD", "-o", "json"]));
+    shop.edit("a: {command: [sleep, '100000']}");
+    keeps_schema(&shop, "plan", &text(&["diff", "-o", "json"]));
+    shop.run(&["apply"]).ok();
+    keeps_schema(&shop, "sessions", &text(&["get", "-o", "json"]));
+    keeps_schema(&shop, "comparison", &text(&["diff", "--base", "HEAD", "-o", "json"]));
+    shop.edit("");
+    shop.run(&["apply", "--yes", "--max-decommission", "1"]).ok();
+    keeps_schema(&shop, "trash", &text(&["get", "trash", "-o", "json"]));
+    shop.edit("a: {comand: x}");
+    keeps_schema(&shop, "problems", &text(&["validate", "-o", "json"]));
+}
+
 #[test]
 fn a_step_summary_is_appended_to() {
     let shop = changed(BEFORE, AFTER);
@@ -231,6 +258,17 @@ fn a_comment_that_is_too_long_says_so_first_and_keeps_what_destroys() {
     fs::write(shop.manifest(), "version: 1\nfleet: shop\nsessions: {}\n").unwrap();
     let said = since(&shop, &["-o", "markdown"]).code(1).stdout;
     assert!(said.chars().count() <= MOST && said.contains("**Truncated: "), "{}", said.len());
+}
+
+#[test]
+fn an_invalid_manifest_is_annotated_where_it_is_wrong() {
+    let shop = committed("a: {command: x}");
+    shop.edit("a: {command: x, '::error::%0A': y}\nb: {}");
+    let said = since(&shop, &["-o", "github"]).code(2);
+    insta::assert_snapshot!("invalid_github", said.stdout);
+    for line in said.stderr.lines() {
+        assert!(!line.trim_start().starts_with("::"), "{line}");
+    }
 }
 
 #[test]

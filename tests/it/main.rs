@@ -8,6 +8,7 @@ mod apply_ends;
 mod apply_fleets;
 mod apply_names;
 mod apply_setup;
+mod ci_examples;
 mod convergence;
 mod decision_table;
 mod diff_base;

@@ -26,6 +26,8 @@ fn every_verb_parses_with_its_flags() {
         "",
         "validate -f -",
         "diff -o json",
+        "diff --base origin/main -o markdown --fail-on destructive",
+        "schema comparison",
         "apply a b -l team=red --yes --now a --wait --timeout 5m --strict --fetch --take-over",
         "apply --prune --max-decommission 12 --color never",
         "apply --dry-run -vv",

@@ -5,11 +5,12 @@ use crate::plan::compare::{Comparison, Difference, Fate, Setting, Severity};
 use crate::plan::runs::runs;
 use crate::render::compare::{Sides, clauses, counts, verb};
 use crate::render::plan::hint_text;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-#[derive(Serialize)]
-struct WireComparison<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct WireComparison<'a> {
     format_version: u32,
     /// The fleet's name in the manifest.
     fleet: &'a str,
@@ -18,6 +19,7 @@ struct WireComparison<'a> {
     /// Nothing differs.
     same: bool,
     /// The gravest difference: `none`, `mild`, `disruptive`, `destructive`.
+    #[schemars(extend("enum" = ["none", "mild", "disruptive", "destructive"]))]
     severity: &'static str,
     /// How many sessions there are of each `effect`.
     summary: BTreeMap<&'static str, usize>,
@@ -30,7 +32,7 @@ struct WireComparison<'a> {
     hints: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireBase<'a> {
     /// Below the repository's top directory when it was read from a revision.
     file: &'a str,
@@ -44,27 +46,30 @@ struct WireBase<'a> {
     fleet: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireHead<'a> {
     file: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireSetting<'a> {
     field: &'a str,
+    #[schemars(extend("enum" = ["mild", "disruptive", "destructive"]))]
     severity: &'static str,
     from: Option<&'a str>,
     to: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireDifference<'a> {
     name: &'a str,
     /// `added`, `changed`, `renamed`, `removed`, `let-go`.
+    #[schemars(extend("enum" = ["added", "changed", "renamed", "removed", "let-go"]))]
     change: &'static str,
     renamed_from: Option<&'a str>,
     /// What it does where the base was applied: `create`, `restart`, `recreate`, `decommission`, …
     effect: &'static str,
+    #[schemars(extend("enum" = ["mild", "disruptive", "destructive"]))]
     severity: &'static str,
     text: String,
     /// Fields that say what runs on the machine are among the changes.

@@ -2,10 +2,11 @@
 
 use super::{FORMAT_VERSION, in_a_line, written};
 use crate::render::events::Event;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// `events -o json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WireEvents<'a> {
     format_version: u32,
     fleet: &'a str,
@@ -14,7 +15,7 @@ pub struct WireEvents<'a> {
 }
 
 /// One line of `events -w -o json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WireEventLine<'a> {
     format_version: u32,
     #[serde(flatten)]
@@ -22,7 +23,7 @@ pub struct WireEventLine<'a> {
 }
 
 /// An event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WireEvent<'a> {
     /// A later event has a higher one.
     id: i64,

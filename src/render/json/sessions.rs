@@ -7,10 +7,11 @@ use crate::record::{Record, Records};
 use crate::render::View;
 use crate::render::table::record_of;
 use crate::render::words::condition as words;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A condition of a session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WireCondition {
     /// `synced`, `running`, `ready`.
     #[serde(rename = "type")]
@@ -28,7 +29,7 @@ pub struct WireCondition {
 }
 
 /// One line of `get -w -o json`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct WireSessionLine<'a> {
     format_version: u32,
     fleet: &'a str,
@@ -37,7 +38,7 @@ pub struct WireSessionLine<'a> {
 }
 
 /// The line of `get -w -o json` for a session that is gone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WireGoneLine<'a> {
     format_version: u32,
     fleet: &'a str,
