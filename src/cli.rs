@@ -7,6 +7,7 @@ pub mod attach;
 pub mod base;
 pub mod change;
 pub mod context;
+pub mod controller;
 pub mod converge;
 pub mod desk;
 pub mod early;
@@ -16,6 +17,7 @@ pub mod guard;
 pub mod output;
 pub mod read;
 pub mod trash;
+pub mod turn;
 pub mod verdict;
 pub mod wait;
 pub mod watch;
@@ -29,7 +31,7 @@ use crate::render::json::schema::schema;
 use crate::render::style::Choice;
 use args::{Cli, TrashVerb, Verb};
 use clap::{CommandFactory, Parser, ValueEnum};
-use context::Context;
+use context::{Context, Logging};
 use desk::Desk;
 use early::Purpose;
 use globset::GlobMatcher;
@@ -48,7 +50,7 @@ pub fn main() -> ExitCode {
         Ok(context) => context,
         Err(failure) => return fail(&failure, None),
     };
-    context.start_logging();
+    context.start_logging(Logging::of(cli.verb.as_ref()));
     match dispatch(cli.verb, context.clone()) {
         Ok(exit) => exit.into(),
         Err(failure) => fail(&failure, Some(&context)),
@@ -121,6 +123,7 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         Some(Verb::Apply(args)) => {
             change::apply(Desk::open_for(context, purpose_of(&args))?, &args)
         }
+        Some(Verb::Controller(_)) => controller::run(Desk::open(context)?),
         Some(Verb::Start(args)) => change::start(open_for_all(context, &args.names)?, &args),
         Some(Verb::Stop(args)) => change::stop(open_for_all(context, &args.names)?, &args),
         Some(Verb::Restart(args)) => change::restart(open_for_all(context, &args.names)?, &args),

@@ -30,7 +30,7 @@ pub mod wait;
 
 pub use condition::{Because, Condition, Sync, conditions};
 pub use hold::{Conflict, Hold, HoldReason, Wants};
-pub use policy::{Pace, Policy, Removals, Request};
+pub use policy::{Failed, Pace, Policy, Removals, Request};
 pub use runtime::crashes;
 
 use std::collections::{BTreeMap, BTreeSet};

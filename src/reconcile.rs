@@ -2,15 +2,20 @@
 //! Invariant: an intent is on disk before its first effect, and an effect that ends, moves or replaces
 //! something is preceded by a fresh look that still plans it.
 
+pub mod alarm;
 pub mod batch;
+pub mod controller;
 pub mod execute;
 pub mod fetch;
+pub mod keep;
 pub mod launching;
 pub mod recover;
 mod remember;
 pub mod restore;
 pub mod retire;
 pub mod start;
+pub mod turn;
+pub mod wake;
 pub mod watch;
 
 use crate::manifest::fleet::Fleet;

@@ -56,6 +56,8 @@ pub fn installation(machine: &str, user: u32, state: &Path) -> Installation {
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// How many batches were written.
+    written: u64,
 }
 
 impl Store {
@@ -87,7 +89,7 @@ impl Store {
             found if found < schema::FORMAT => {
                 Err(StoreError::Older { found, known: schema::FORMAT })
             }
-            _ => Ok(Some(Self { connection })),
+            _ => Ok(Some(Self { connection, written: 0 })),
         }
     }
 
@@ -121,7 +123,7 @@ impl Store {
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         schema::migrate(&mut connection, machine)?;
-        Ok(Self { connection })
+        Ok(Self { connection, written: 0 })
     }
 
     /// Refuses a store that came from another machine, where its sessions live. One that was opened for
@@ -215,9 +217,17 @@ impl Store {
         if changes.is_empty() {
             return Ok(());
         }
+        // One that failed half-way counts too: what is on disk is asked again then.
+        self.written += 1;
         let transaction = self.connection.transaction()?;
         changes.iter().try_for_each(|change| change::write(&transaction, change))?;
         Ok(transaction.commit()?)
+    }
+
+    /// How many batches were written through this store: while it stays, so do the records.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
     }
 }
 

@@ -35,6 +35,14 @@ pub trait World {
 
     /// 128 random bits, for a conversation's id.
     fn random(&mut self) -> u128;
+
+    /// True until whoever runs the program wants it to end: asked before every step.
+    fn may_go_on(&self) -> bool {
+        true
+    }
+
+    /// A pass is over: lets go of what is held open for the sake of its acts.
+    fn rest(&mut self) {}
 }
 
 /// One effect on the machine. Each may be performed again after it was cut off.

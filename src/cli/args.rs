@@ -70,6 +70,8 @@ pub enum Verb {
     Diff(Diff),
     /// Make it so
     Apply(Apply),
+    /// Keep it so: converge in a loop until it is told to end
+    Controller(Controller),
     /// List sessions, worktrees, holds, or the trash
     Get(Get),
     /// Tell everything that is known of a session
@@ -253,6 +255,32 @@ pub struct Apply {
     /// Fetch remote bases first, however young they are
     #[arg(long)]
     pub fetch: bool,
+}
+
+/// `controller`
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "\
+It watches the manifest, tmux and every agent's process, and looks at everything once a minute
+besides. Verbs like apply, stop and restart work as ever meanwhile: they take their turn.
+SIGHUP: look now. SIGTERM, Ctrl-C: finish the running step and end; the sessions live on.
+
+Examples:
+  fleetctl controller
+  fleetctl controller --log-format json 2>> controller.log")]
+pub struct Controller {
+    /// The form of the log on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub log_format: LogForm,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogForm {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// What `get` lists.

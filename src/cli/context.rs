@@ -1,7 +1,7 @@
 //! The surroundings of one run: environment, working directory, flags. The only place that reads them; hands
 //! on plain values. Invariant: two runs with equal contexts over an equal world say the same.
 
-use crate::cli::args::Global;
+use crate::cli::args::{Global, LogForm, Verb};
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::{Installation, Name, Uid};
 use crate::process::alive;
@@ -46,6 +46,26 @@ pub struct Context {
     pub global: Global,
     /// The default tmux socket must not be touched.
     pub test: bool,
+}
+
+/// How the log of a verb is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Logging {
+    /// The form.
+    pub form: LogForm,
+    /// It tells what it does, not only what goes wrong: nobody waits for a report of it.
+    pub tells: bool,
+}
+
+impl Logging {
+    /// That of a verb.
+    #[must_use]
+    pub fn of(verb: Option<&Verb>) -> Self {
+        match verb {
+            Some(Verb::Controller(args)) => Self { form: args.log_format, tells: true },
+            _ => Self { form: LogForm::Text, tells: false },
+        }
+    }
 }
 
 /// Which of the standard streams are terminals.
@@ -234,21 +254,24 @@ impl Context {
     }
 
     /// Sends the log to standard error: `FLEETCTL_LOG` beats `-v`.
-    pub fn start_logging(&self) {
+    pub fn start_logging(&self, logging: Logging) {
         use tracing_subscriber::EnvFilter;
-        let level = match self.global.verbose {
+        let level = match self.global.verbose.saturating_add(u8::from(logging.tells)) {
             0 => "warn",
             1 => "info",
             _ => "debug",
         };
         let wanted = self.env.get("FLEETCTL_LOG").map_or(level, String::as_str);
         let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(level));
-        tracing_subscriber::fmt()
+        let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
             .with_ansi(self.error_style().color)
-            .with_target(false)
-            .init();
+            .with_target(false);
+        match logging.form {
+            LogForm::Text => log.init(),
+            LogForm::Json => log.json().flatten_event(true).init(),
+        }
     }
 
     /// The fleets with a state directory, and the manifests they were applied from.

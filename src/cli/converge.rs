@@ -1,7 +1,8 @@
-//! The one way in which verbs change anything: lock, recover, look, plan, ask, act, report. Owns the order of
+//! The one way in which verbs change anything: take a turn, recover, look, plan, ask, act, report. Owns the order of
 //! these; decides nothing about sessions. Invariant: what is refused was refused before the first act.
 
 use super::desk::Desk;
+use super::turn::Turn;
 use super::{output, verdict};
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Name;
@@ -15,7 +16,7 @@ use crate::render::words::Kind;
 use crate::render::words::hold::{lift, why as hold_text};
 use crate::render::{View, plan::plan_text};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, Lock, LockError, Store};
+use crate::store::{Change, Lock, Store};
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -63,29 +64,59 @@ impl Ask {
     }
 }
 
+/// The right to write, and what is written to.
+pub struct Writing {
+    turn: Option<Turn>,
+    /// The fleet's store.
+    pub store: Store,
+}
+
+impl Writing {
+    /// Store and lock, for whoever lends the lock.
+    #[must_use]
+    pub fn apart(self) -> (Store, Option<Lock>) {
+        (self.store, self.turn.map(Turn::into_lock))
+    }
+
+    /// Gives the turn back to a controller that waits for it, while nothing is written.
+    fn pause(&mut self) {
+        if self.turn.as_ref().is_some_and(Turn::is_lent) {
+            self.turn = None;
+        }
+    }
+
+    /// Has the turn again, and knows what was written meanwhile.
+    fn resume(&mut self, desk: &mut Desk) -> Result<(), Failure> {
+        if self.turn.is_none() {
+            self.turn = Some(Turn::take(desk)?);
+        }
+        desk.records = self.store.records()?;
+        Ok(())
+    }
+}
+
 /// Does what is asked, under the fleet's lock, and reports it.
 ///
 /// # Errors
 /// A refusal before the first act, or what stopped the pass.
 pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
-    let (_lock, mut store) = open(desk, ask.take_over)?;
+    let mut writing = open(desk, ask.take_over)?;
     // What an earlier run left half done is not what the verb is about.
-    finish_journal(desk, &mut store, &ask.policy)?;
+    finish_journal(desk, &mut writing.store, &ask.policy)?;
     if ask.strict_names {
         refuse_what_would_be_cut_off(desk, ask)?;
     }
-    wish(desk, &mut store, &ask.wishes)?;
     let begun = Instant::now();
     let before = sharers_at_rest(desk);
-    let mut exit = pass(desk, &mut store, ask)?;
+    let mut exit = pass(desk, &mut writing, ask)?;
     if sharers_at_rest(desk) > before {
         // They stopped for an owner that has its new worktree by now.
-        exit = pass_if_due(desk, &mut store, ask)?.unwrap_or(exit);
+        exit = pass_if_due(desk, &mut writing, ask)?.unwrap_or(exit);
     }
     let Some(limit) = ask.wait else { return Ok(exit) };
     loop {
         // A pass without steps has its books to keep too, and they are kept once.
-        desk.records = store.records()?;
+        writing.resume(desk)?;
         let (_, plan) = desk.survey(&ask.policy);
         let waits = verdict::waiting(&plan);
         if waits.is_empty() && plan.order.is_empty() {
@@ -95,8 +126,9 @@ pub fn converge(desk: &mut Desk, ask: &Ask) -> Result<Exit, Failure> {
             return Err(Failure::from(Trouble::WaitedInVain { what: waits.join(", ") }));
         }
         if !plan.order.is_empty() {
-            exit = pass(desk, &mut store, ask)?;
+            exit = pass(desk, &mut writing, ask)?;
         }
+        writing.pause();
         crate::process::pause(AGAIN.min(limit.saturating_sub(begun.elapsed())));
     }
 }
@@ -111,25 +143,39 @@ fn sharers_at_rest(desk: &Desk) -> usize {
     desk.records.sessions.values().filter(rests).count()
 }
 
-/// Takes the lock and opens the store for writing; refuses what must not be written to.
+/// Takes a turn and opens the store for writing; refuses what must not be written to.
 ///
 /// # Errors
 /// Locked, refused, or what the store says.
-pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> {
+pub fn open(desk: &mut Desk, take_over: bool) -> Result<Writing, Failure> {
     super::guard::refuse_agents(desk)?;
     super::guard::refuse_other_manifest(desk, take_over)?;
     super::guard::refuse_other_socket(desk)?;
     if let Some(lock) = desk.lock.take() {
         // Nobody else has written since the store was read, nor since the look began.
-        return write_to(desk, lock);
+        return write_to(desk, Turn::with(lock));
     }
     desk.live.early = None;
-    let lock = Lock::acquire(desk.paths.directory()).map_err(|error| match error {
-        LockError::Held { pid } => {
-            Failure::from(Trouble::Locked { fleet: desk.fleet.name.clone(), pid })
-        }
-        LockError::Open { .. } => Failure::because(Exit::Failed, &error),
-    })?;
+    let turn = Turn::take(desk)?;
+    refresh(desk)?;
+    super::guard::refuse_other_manifest(desk, take_over)?;
+    super::guard::refuse_other_socket(desk)?;
+    write_to(desk, turn)
+}
+
+/// Opens the store under a lock that was taken already.
+///
+/// # Errors
+/// Refused, or what the store says.
+pub fn open_with(desk: &mut Desk, lock: Lock) -> Result<Writing, Failure> {
+    super::guard::refuse_agents(desk)?;
+    refresh(desk)?;
+    super::guard::refuse_other_manifest(desk, false)?;
+    super::guard::refuse_other_socket(desk)?;
+    write_to(desk, Turn::with(lock))
+}
+
+fn refresh(desk: &mut Desk) -> Result<(), Failure> {
     // What was read before the lock may be old by now.
     if let Some(store) = Store::open_to_read(desk.paths.directory())? {
         desk.records = store.records()?;
@@ -137,13 +183,12 @@ pub fn open(desk: &mut Desk, take_over: bool) -> Result<(Lock, Store), Failure> 
         desk.recorded_socket = store.socket()?;
         desk.live.last = desk.records.server.clone();
     }
-    super::guard::refuse_other_manifest(desk, take_over)?;
-    super::guard::refuse_other_socket(desk)?;
-    write_to(desk, lock)
+    Ok(())
 }
 
-fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {
-    let mut store = Store::open_to_write(desk.paths.directory(), &lock, &desk.context.machine)?;
+fn write_to(desk: &Desk, turn: Turn) -> Result<Writing, Failure> {
+    let directory = desk.paths.directory();
+    let mut store = Store::open_to_write(directory, turn.lock(), &desk.context.machine)?;
     let mut changes = Vec::new();
     // One that another manifest has is taken over only when the plan was agreed to.
     if store.manifest()?.is_none() {
@@ -153,7 +198,7 @@ fn write_to(desk: &Desk, lock: Lock) -> Result<(Lock, Store), Failure> {
         changes.push(Change::Socket(desk.socket.clone()));
     }
     store.write(&changes)?;
-    Ok((lock, store))
+    Ok(Writing { turn: Some(turn), store })
 }
 
 fn take_over_if_needed(desk: &Desk, store: &mut Store) -> Result<(), Failure> {
@@ -168,22 +213,19 @@ fn take_over_if_needed(desk: &Desk, store: &mut Store) -> Result<(), Failure> {
 /// # Errors
 /// Locked, refused, or what the store says.
 pub fn wishes_only(desk: &mut Desk, wishes: &BTreeMap<Name, Option<Wish>>) -> Result<(), Failure> {
-    let (_lock, mut store) = open(desk, false)?;
-    wish(desk, &mut store, wishes)
+    let mut writing = open(desk, false)?;
+    let changes = take_wishes(desk, wishes);
+    Ok(writing.store.write(&changes)?)
 }
 
-/// Records wishes; of a session that is not there yet there is nothing to record.
-fn wish(
-    desk: &mut Desk,
-    store: &mut Store,
-    wishes: &BTreeMap<Name, Option<Wish>>,
-) -> Result<(), Failure> {
+/// Takes wishes into the records at hand, and gives what is to be written of them. Of a session that is not
+/// there yet there is nothing.
+fn take_wishes(desk: &mut Desk, wishes: &BTreeMap<Name, Option<Wish>>) -> Vec<Change> {
     let changes = wished(&desk.records, wishes);
-    store.write(&changes)?;
     for change in &changes {
         desk.records.take(change);
     }
-    Ok(())
+    changes
 }
 
 fn wished(records: &Records, wishes: &BTreeMap<Name, Option<Wish>>) -> Vec<Change> {
@@ -238,18 +280,37 @@ fn refuse_what_would_be_cut_off(desk: &mut Desk, ask: &Ask) -> Result<(), Failur
 }
 
 /// One pass: recover, fetch, look, plan, ask, act, report.
-fn pass(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Exit, Failure> {
+fn pass(desk: &mut Desk, writing: &mut Writing, ask: &Ask) -> Result<Exit, Failure> {
     let progress = output::progress(&desk.context);
-    finish_journal(desk, store, &ask.policy)?;
-    let (mut snapshot, mut plan) = desk.survey(&ask.policy);
-    if fetch_bases(desk, ask, &plan) {
-        (snapshot, plan) = desk.survey(&ask.policy);
-    }
-    if !plan.order.is_empty() || !plan.hints.is_empty() || has_news(&plan) {
-        output::out(&plan_text(&plan, &desk.view()))?;
-    }
-    refuse_or_confirm(desk, ask, &plan)?;
+    let mut agreed = None;
+    let (snapshot, plan, wishes) = loop {
+        finish_journal(desk, &mut writing.store, &ask.policy)?;
+        let wishes = take_wishes(desk, &ask.wishes);
+        let (mut snapshot, mut plan) = desk.survey(&ask.policy);
+        if fetch_bases(desk, ask, &plan) {
+            (snapshot, plan) = desk.survey(&ask.policy);
+        }
+        if agreed == Some(approved(&plan)) {
+            break (snapshot, plan, wishes);
+        }
+        if !plan.order.is_empty() || !plan.hints.is_empty() || has_news(&plan) {
+            output::out(&plan_text(&plan, &desk.view()))?;
+        }
+        let Some(question) = question(desk, ask, &plan)? else { break (snapshot, plan, wishes) };
+        writing.pause();
+        if !output::confirm(&question)? {
+            return Err(Failure::from(Trouble::Declined));
+        }
+        agreed = Some(approved(&plan));
+        if writing.turn.is_some() {
+            break (snapshot, plan, wishes);
+        }
+        // The controller went on meanwhile: what was agreed to must still be what is planned.
+        writing.resume(desk)?;
+    };
+    let store = &mut writing.store;
     take_over_if_needed(desk, store)?;
+    store.write(&wishes)?;
     let begun = desk.live.now();
     let outcome = act(desk, store, ask, (&snapshot, &plan), &progress)?;
     progress.clear();
@@ -303,7 +364,7 @@ fn act(
     let records = desk.records.clone();
     let mut site = desk.site(store, &policy);
     let outcome = execute(&mut site, (snapshot, plan), records, &mut |event| tell(progress, event));
-    desk.live.tmux.let_go();
+    desk.live.rest();
     let outcome = outcome?;
     if !outcome.lines.is_empty() {
         desk.records = store.records()?;
@@ -328,7 +389,8 @@ pub fn tell(progress: &Progress, event: Event) {
     }
 }
 
-fn refuse_or_confirm(desk: &Desk, ask: &Ask, plan: &Plan) -> Result<(), Failure> {
+/// What must be agreed to on the terminal before this plan is done.
+fn question(desk: &Desk, ask: &Ask, plan: &Plan) -> Result<Option<String>, Failure> {
     let ends: Vec<&str> =
         steps(plan, |kind| matches!(kind, StepKind::Decommission(_) | StepKind::Recreate { .. }));
     let agents = plan
@@ -338,22 +400,15 @@ fn refuse_or_confirm(desk: &Desk, ask: &Ask, plan: &Plan) -> Result<(), Failure>
         .filter(|entry| desk.fleet.sessions.get(&entry.name).is_some_and(|s| !s.is_shell()))
         .count();
     if ask.yes || (ends.is_empty() && agents <= MANY_STARTS) {
-        return Ok(());
+        return Ok(None);
     }
-    let question = match ends.as_slice() {
-        [] => format!("Start {agents} agents?"),
-        ends => format!("Decommission {}?", ends.join(", ")),
-    };
     if desk.context.terminals.input && desk.context.terminals.error {
-        return match output::confirm(&question)? {
-            true => Ok(()),
-            false => Err(Failure::from(Trouble::Declined)),
-        };
+        return Ok(Some(match ends.as_slice() {
+            [] => format!("Start {agents} agents?"),
+            ends => format!("Decommission {}?", ends.join(", ")),
+        }));
     }
-    if ends.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::from(Trouble::NobodyToAsk))
+    if ends.is_empty() { Ok(None) } else { Err(Failure::from(Trouble::NobodyToAsk)) }
 }
 
 fn starts(entry: &crate::plan::Entry) -> bool {
@@ -412,7 +467,7 @@ fn held(name: &Name, reason: &HoldReason, (plan, view): (&Plan, &View)) -> Strin
     entry.map(|entry| hold_text(entry, &hold, view).join("; ")).unwrap_or_default()
 }
 
-fn pass_if_due(desk: &mut Desk, store: &mut Store, ask: &Ask) -> Result<Option<Exit>, Failure> {
+fn pass_if_due(desk: &mut Desk, writing: &mut Writing, ask: &Ask) -> Result<Option<Exit>, Failure> {
     let (_, plan) = desk.survey(&ask.policy);
-    if plan.order.is_empty() { Ok(None) } else { pass(desk, store, ask).map(Some) }
+    if plan.order.is_empty() { Ok(None) } else { pass(desk, writing, ask).map(Some) }
 }

@@ -23,6 +23,7 @@ use crate::world::live::Live;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an agent is given for its quit keys, and again for TERM.
@@ -273,6 +274,7 @@ fn live(
         env: context.env.clone(),
         panes: Vec::new(),
         early: None,
+        halt: Arc::default(),
     })
 }
 

@@ -67,9 +67,10 @@ fn size(path: &Path) -> u64 {
 /// # Errors
 /// Usage for what is not in the trash, refused when its name is taken.
 pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
-    let (_lock, mut store) = open(&mut desk, false)?;
+    let mut writing = open(&mut desk, false)?;
+    let store = &mut writing.store;
     let policy = desk.policy();
-    finish_journal(&mut desk, &mut store, &policy)?;
+    finish_journal(&mut desk, store, &policy)?;
     let stone = found(&desk, what)?;
     if let Some(taken) = desk.records.by_name(&stone.record.name) {
         return Err(Failure::new(
@@ -82,7 +83,7 @@ pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
     let records = desk.records.clone();
     let progress = output::progress(&desk.context);
     let begun = desk.live.now();
-    let mut site = desk.site(&mut store, &policy);
+    let mut site = desk.site(store, &policy);
     let outcome = undo::restore(&mut site, (&snapshot, records), &stone, &mut |event| {
         tell(&progress, event)
     })?;
@@ -95,9 +96,10 @@ pub fn restore(mut desk: Desk, what: &Restorable) -> Result<Exit, Failure> {
 /// # Errors
 /// Usage for what is not in the trash, refused without a confirmation.
 pub fn empty(mut desk: Desk, asked: &Emptying) -> Result<Exit, Failure> {
-    let (_lock, mut store) = open(&mut desk, false)?;
+    let mut writing = open(&mut desk, false)?;
+    let store = &mut writing.store;
     let policy = desk.policy();
-    finish_journal(&mut desk, &mut store, &policy)?;
+    finish_journal(&mut desk, store, &policy)?;
     let stones = chosen(&desk, asked)?;
     if stones.is_empty() {
         output::say("the trash is empty");
@@ -108,7 +110,7 @@ pub fn empty(mut desk: Desk, asked: &Emptying) -> Result<Exit, Failure> {
     let records = desk.records.clone();
     let progress = output::progress(&desk.context);
     let begun = desk.live.now();
-    let mut site = desk.site(&mut store, &policy);
+    let mut site = desk.site(store, &policy);
     let outcome =
         undo::empty(&mut site, (&snapshot, records), &stones, &mut |event| tell(&progress, event))?;
     progress.clear();

@@ -95,6 +95,7 @@ impl<'a> Pass<'a> {
         }
         let Some(record) = record else {
             let decided = self.decide_new(name, session);
+            let decided = self.unless_it_failed(name, decided);
             if is_started(&decided, false) {
                 self.started.insert(name);
             }
@@ -102,6 +103,7 @@ impl<'a> Pass<'a> {
         };
         let changes = self.changes(session, record);
         let decided = self.decide(session, record, &changes);
+        let decided = self.unless_it_failed(name, decided);
         if is_started(&decided, self.is_alive(record.uid)) {
             self.started.insert(name);
         }
@@ -195,6 +197,7 @@ impl<'a> Pass<'a> {
                 Ok((kind, reason)) => Decided::step(kind, reason),
                 Err(refusal) => Decided::refused(Wants::Decommission, refusal),
             };
+            let decided = self.unless_it_failed(&record.name, decided);
             let entry = Entry {
                 name: record.name.clone(),
                 uid: Some(record.uid),

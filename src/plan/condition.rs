@@ -41,7 +41,8 @@ impl Sync {
             | HoldReason::Queued { .. }
             | HoldReason::Dependency { .. }
             | HoldReason::After(_)
-            | HoldReason::Prune { .. } => Self::Pending,
+            | HoldReason::Prune { .. }
+            | HoldReason::Failed { .. } => Self::Pending,
             HoldReason::Unseen(_) => Self::Unknown,
             HoldReason::Wish { .. }
             | HoldReason::AtRisk(_)

@@ -28,6 +28,7 @@ impl Pass<'_> {
         match reason {
             HoldReason::Busy | HoldReason::Attached => self.after(PATIENCE),
             HoldReason::Prune { due } => *due,
+            HoldReason::Failed { again, .. } => Some(*again),
             HoldReason::Mass { .. } => {
                 let oldest = self.records.recent_ends.iter().min()?;
                 oldest.checked_add(MASS_WINDOW).ok()

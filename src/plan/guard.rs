@@ -2,7 +2,8 @@
 //! here lets a step pass that another check refused.
 
 use super::pass::{Pass, Refusal};
-use super::{Hold, HoldReason, Plan, Removals, Request, StepKind, Verdict};
+use super::session::Decided;
+use super::{Failed, Hold, HoldReason, Plan, Removals, Request, StepKind, Verdict};
 use crate::name::Name;
 use crate::record::{EndKind, Record, StopReason, WishKind};
 use crate::snapshot::Pane;
@@ -20,6 +21,21 @@ pub(super) enum Patience {
     Idle,
     /// It waits for clients to leave.
     Detached,
+}
+
+impl Pass<'_> {
+    /// Holds a step that failed a short while ago.
+    pub(super) fn unless_it_failed(&self, name: &Name, decided: Decided) -> Decided {
+        let Verdict::Do(step) = &decided.verdict else { return decided };
+        let failed = self.policy.failed.get(name);
+        let Some(failed) = failed.filter(|failed| failed.again > self.snapshot.taken) else {
+            return decided;
+        };
+        let Failed { times, again } = *failed;
+        let refused =
+            Decided::refused(step.kind.wants(), HoldReason::Failed { times, again }.into());
+        Decided { at_next_start: decided.at_next_start, end: decided.end, ..refused }
+    }
 }
 
 impl Pass<'_> {

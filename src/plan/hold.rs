@@ -128,6 +128,13 @@ pub enum HoldReason {
     },
     /// The program runs in the session that the step would end.
     Inside,
+    /// The step failed. Lifted by time, or by asking for it.
+    Failed {
+        /// How many times in a row.
+        times: u32,
+        /// When it is tried again.
+        again: Timestamp,
+    },
 }
 
 /// What stands in the way of a create.

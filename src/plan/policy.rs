@@ -1,6 +1,7 @@
 //! What the caller of a plan allows and asks, beside the file. Plain data.
 
 use crate::name::{Installation, Name, Uid};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub struct Policy {
     pub requests: BTreeMap<Name, Request>,
     /// How soon what crashed is started again.
     pub pace: Pace,
+    /// The sessions whose last step failed, and was not asked for by a human.
+    pub failed: BTreeMap<Name, Failed>,
     /// The incarnation in whose pane the program runs.
     pub inside: Option<Uid>,
     /// Where agents keep files of their own, each in a directory named by its uid.
@@ -42,10 +45,20 @@ impl Policy {
             approved: BTreeSet::new(),
             requests: BTreeMap::new(),
             pace: Pace::Once,
+            failed: BTreeMap::new(),
             inside: None,
             agent_state: PathBuf::new(),
         }
     }
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
+    /// How many times in a row.
+    pub times: u32,
+    /// When it is tried again.
+    pub again: Timestamp,
 }
 
 /// How soon what crashed is started again.

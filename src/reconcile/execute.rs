@@ -61,6 +61,9 @@ pub fn execute<W: World + ?Sized>(
     executor.keep_books(plan)?;
     let mut order = plan.order.as_slice();
     while let Some((&index, rest)) = order.split_first() {
+        if !executor.site.world.may_go_on() {
+            break;
+        }
         let starts = order.iter().take_while(|&&i| is_start(&plan.entries[i])).count();
         if starts > 0 {
             executor.start_all(plan, &order[..starts])?;

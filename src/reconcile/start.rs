@@ -93,7 +93,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     /// Does a run of creates and starts, in batches of those that do not depend on each other.
     pub(super) fn start_all(&mut self, plan: &Plan, order: &[usize]) -> Result<(), PassError> {
         let mut rest = order;
-        while !rest.is_empty() {
+        while !rest.is_empty() && self.site.world.may_go_on() {
             let taken = self.batch(plan, rest);
             let (now, later) = rest.split_at(taken);
             let mut batch = Vec::with_capacity(taken);

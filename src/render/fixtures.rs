@@ -240,6 +240,7 @@ pub fn holds() -> Vec<Entry> {
         HoldReason::After(["a", "b", "c", "d"].map(name).to_vec()),
         HoldReason::NoBase { base: "origin/main".to_owned() },
         HoldReason::Inside,
+        HoldReason::Failed { times: 2, again: NOW + SignedDuration::from_secs(10) },
     ];
     reasons.into_iter().map(|reason| entry("x", held(Wants::Start, reason))).collect()
 }

@@ -88,9 +88,10 @@ impl Kind {
         match reason {
             HoldReason::Busy | HoldReason::Attached | HoldReason::Manual => Self::Deferred,
             HoldReason::Queued { .. } => Self::Queued,
-            HoldReason::Dependency { .. } | HoldReason::After(_) | HoldReason::Prune { .. } => {
-                Self::Pending
-            }
+            HoldReason::Dependency { .. }
+            | HoldReason::After(_)
+            | HoldReason::Prune { .. }
+            | HoldReason::Failed { .. } => Self::Pending,
             HoldReason::Wish { .. } => Self::Wished,
             HoldReason::Unseen(_) => Self::Unknown,
             HoldReason::AtRisk(_)

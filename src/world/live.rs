@@ -17,6 +17,8 @@ use crate::tmux::{Options, Tmux};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// What the real world is made of.
@@ -39,6 +41,8 @@ pub struct Live {
     pub panes: Vec<Pane>,
     /// A look that began before this world was made; the first one takes it.
     pub early: Option<Looking>,
+    /// Set when the program is to end.
+    pub halt: Arc<AtomicBool>,
 }
 
 /// A look at tmux under way. Invariant: nothing of it outlives this program, whatever becomes of the answer.
@@ -111,6 +115,14 @@ impl World for Live {
 
     fn random(&mut self) -> u128 {
         uuid::Uuid::new_v4().as_u128()
+    }
+
+    fn may_go_on(&self) -> bool {
+        !self.halt.load(Ordering::Relaxed)
+    }
+
+    fn rest(&mut self) {
+        self.tmux.let_go();
     }
 }
 

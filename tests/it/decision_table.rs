@@ -281,6 +281,7 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::Unseen(_) => "UNSEEN",
         HoldReason::NoBase { .. } => "no base",
         HoldReason::Inside => "inside",
+        HoldReason::Failed { .. } => "failed",
     };
     format!("hold: {words}")
 }

@@ -9,6 +9,8 @@ mod apply_fleets;
 mod apply_names;
 mod apply_setup;
 mod ci_examples;
+mod controller;
+mod controller_loop;
 mod convergence;
 mod decision_table;
 mod diff_base;
@@ -23,6 +25,7 @@ mod git_trash;
 mod git_work;
 mod house;
 mod input;
+mod keeping;
 #[cfg(feature = "failpoints")]
 mod killed_runs;
 #[cfg(feature = "failpoints")]

@@ -50,6 +50,7 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::Unseen(_) => "unseen",
         HoldReason::NoBase { .. } => "no-base",
         HoldReason::Inside => "inside",
+        HoldReason::Failed { .. } => "failed",
     }
 }
 

@@ -76,8 +76,16 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
         HoldReason::After(names) => vec![format!("after {}", listed(names))],
         HoldReason::Unseen(blind) => vec![format!("{}: {}", blind.what, blind.cause)],
         HoldReason::NoBase { base } => vec![no_base(base)],
+        HoldReason::Failed { times, again } => vec![
+            format!("it failed {}", plural_times(*times)),
+            format!("tried again in {}", span(view.until(*again))),
+        ],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
     }
+}
+
+fn plural_times(times: u32) -> String {
+    if times == 1 { "once".to_owned() } else { format!("{times} times in a row") }
 }
 
 /// `HEAD` is the last that is tried: without it there is no commit at all.
@@ -112,7 +120,9 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::Mass { would, .. } => {
             run("approve", format!("apply --max-decommission {would}"))
         }
-        HoldReason::Prune { due: Some(_) } => run("now", "apply".to_owned()),
+        HoldReason::Prune { due: Some(_) } | HoldReason::Failed { .. } => {
+            run("now", "apply".to_owned())
+        }
         HoldReason::Prune { due: None } => run("decommission", "apply --prune".to_owned()),
         HoldReason::Conflict(conflict) => Some(make_way(conflict, view)),
         HoldReason::Lost { .. } => run("make it anew", format!("start {name} --new-worktree")),
