@@ -4,7 +4,7 @@
 
 use crate::name::{Name, Uid};
 use crate::record::{EndKind, Place, StopReason, Truth};
-use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, Question, Risk, WorkAt};
+use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, PortHolder, Question, Risk, WorkAt};
 use jiff::Timestamp;
 
 mod build;
@@ -18,6 +18,7 @@ mod names;
 mod order;
 mod pass;
 pub mod policy;
+mod ports;
 mod retire;
 pub mod runs;
 mod runtime;
@@ -31,6 +32,7 @@ pub mod wait;
 pub use condition::{Because, Condition, Sync, conditions};
 pub use hold::{Conflict, Hold, HoldReason, Wants};
 pub use policy::{Failed, Pace, Policy, Removals, Request};
+pub use ports::Ports;
 pub use runtime::crashes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +67,8 @@ pub struct Plan {
     /// and two sessions may swap theirs. They belong into the transaction that records the revision; of a
     /// recorded one there are none.
     pub renames: BTreeMap<Uid, Name>,
+    /// The ports that sessions have once their steps are done.
+    pub ports: BTreeMap<Name, Ports>,
     /// When the same file, machine and memory would give another plan, by time alone; or when to look again at
     /// something that changes without a sign. `None`: not before something else happens.
     pub due: Option<Timestamp>,
@@ -384,6 +388,24 @@ pub enum Note {
     CrashedTimes(u32),
     /// A restart-class change waits for the next start.
     AtNextStart,
+    /// It gets these ports.
+    Ports(Ports),
+    /// A port that it keeps is not in the fleet's pool any more.
+    PortOutside {
+        /// The port's name.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// Somebody has taken a port that it keeps.
+    PortTaken {
+        /// The port's name.
+        name: String,
+        /// The port.
+        port: u16,
+        /// Who.
+        by: PortHolder,
+    },
 }
 
 /// A hint under the plan.

@@ -7,6 +7,7 @@ pub mod ending;
 pub mod life;
 pub mod orphan;
 pub mod pane;
+pub mod ports;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::{OsStr, OsString};

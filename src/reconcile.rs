@@ -9,6 +9,7 @@ pub mod execute;
 pub mod fetch;
 pub mod keep;
 pub mod launching;
+mod ports;
 pub mod recover;
 mod remember;
 pub mod restore;
@@ -256,6 +257,7 @@ impl Answers {
             Question::Company(pane) => self.company.contains_key(pane),
             Question::Transcript(at) => self.transcripts.contains_key(&at.uid),
             Question::Survivors(at) => self.survivors.contains_key(&at.uid),
+            Question::Ports(at) => self.ports.contains_key(at),
         }
     }
 
@@ -266,5 +268,6 @@ impl Answers {
         self.company.extend(more.company);
         self.transcripts.extend(more.transcripts);
         self.survivors.extend(more.survivors);
+        self.ports.extend(more.ports);
     }
 }

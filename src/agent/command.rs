@@ -60,6 +60,12 @@ pub enum CommandError {
         /// The profile.
         agent: String,
     },
+    /// A variable stands for something of another session that is not there yet.
+    #[error("`${{{variable}}}` is not known before that session is made")]
+    Variable {
+        /// Which.
+        variable: String,
+    },
     /// A path that must be an argument is no text.
     #[error("{} is not UTF-8", path.display())]
     Path {

@@ -245,6 +245,13 @@ pub fn late(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
     made
 }
 
+/// The first variable that was not filled in, but for those of the environment.
+#[must_use]
+pub fn unfilled(text: &str) -> Option<&str> {
+    let names = text.split(OPEN).skip(1).filter_map(|rest| rest.split(CLOSE).next());
+    names.into_iter().find(|name| !name.starts_with("env."))
+}
+
 /// True if markers are left in a text.
 #[must_use]
 pub fn is_late(text: &str) -> bool {
@@ -322,6 +329,8 @@ mod tests {
         assert_eq!(shown(&made), text);
         let half = late(&made, &|name| (name == "worktree").then(|| "/w".to_owned()));
         assert_eq!(shown(&half), "cd /w; ${sessions.web.branch} ${env.HOME}");
+        assert_eq!(unfilled(&half), Some("sessions.web.branch"));
+        assert_eq!(unfilled(&late(&half, &|name| name.starts_with('s').then(String::new))), None);
     }
 
     #[test]

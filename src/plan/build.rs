@@ -16,7 +16,7 @@ use crate::manifest::fleet::{Desired, Session, Worktree};
 use crate::name::Name;
 use crate::record::{EndKind, Record, StopReason};
 use crate::snapshot::Observed;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 impl<'a> Pass<'a> {
@@ -44,12 +44,14 @@ impl<'a> Pass<'a> {
         acting.extend(gone_order.iter().map(|index| entries.len() + index));
         entries.extend(gone);
         entries.extend(self.strays(&entries));
+        self.tell_ports(&mut entries);
         let hints = self.hints();
         let mut plan = self.frame(entries, hints);
         self.hold_masses(&mut plan);
         self.release_sharers(&mut plan);
         plan.order = order::of_acting(&plan, &acting, &self.must_stop);
         plan.questions = std::mem::take(&mut self.questions);
+        plan.ports = std::mem::take(&mut self.allotted);
         plan.due = self.due_of(&plan);
         plan
     }
@@ -78,6 +80,7 @@ impl<'a> Pass<'a> {
             blind: blind.into_iter().collect(),
             order: Vec::new(),
             renames: self.names.renames.clone(),
+            ports: BTreeMap::new(),
             due: None,
         }
     }

@@ -56,6 +56,7 @@ impl Sync {
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }
+            | HoldReason::NoPort { .. }
             | HoldReason::Inside => Self::Held,
         }
     }

@@ -49,6 +49,7 @@ impl Pass<'_> {
             | HoldReason::After(_)
             | HoldReason::Unseen(_)
             | HoldReason::NoBase { .. }
+            | HoldReason::NoPort { .. }
             | HoldReason::Inside => None,
         }
     }

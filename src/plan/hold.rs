@@ -126,6 +126,15 @@ pub enum HoldReason {
         /// What was tried.
         base: String,
     },
+    /// The fleet's pool has no free port for a name of it.
+    NoPort {
+        /// The port's name.
+        name: String,
+        /// The pool, both ends included.
+        pool: Option<(u16, u16)>,
+        /// Who has its ports, and how many each.
+        by: Vec<(String, usize)>,
+    },
     /// The program runs in the session that the step would end.
     Inside,
     /// The step failed. Lifted by time, or by asking for it.

@@ -3,6 +3,7 @@
 //! answer that could not be had refuses the step that needs it.
 
 use super::names::Names;
+use super::ports::Ports;
 use super::sight::Sight;
 use super::{HoldReason, Policy, Request};
 use crate::manifest::fleet::{Fleet, Session, Worktree};
@@ -65,6 +66,9 @@ pub(super) struct Pass<'a> {
     pub(super) claimed_paths: HashSet<PathBuf>,
     pub(super) claimed_branches: HashMap<(PathBuf, String), PathBuf>,
     pub(super) claimed_tmux: HashSet<String>,
+    pub(super) claimed_ports: HashSet<u16>,
+    /// The ports of sessions once their steps are done.
+    pub(super) allotted: BTreeMap<Name, Ports>,
     sharers: HashMap<&'a Path, Vec<&'a Record>>,
     tmux_names: HashMap<&'a str, Uid>,
     own_paths: HashMap<&'a Path, Uid>,
@@ -97,6 +101,8 @@ impl<'a> Pass<'a> {
             claimed_paths: HashSet::new(),
             claimed_branches: HashMap::new(),
             claimed_tmux: HashSet::new(),
+            claimed_ports: HashSet::new(),
+            allotted: BTreeMap::new(),
             sharers: HashMap::new(),
             tmux_names: HashMap::new(),
             own_paths: HashMap::new(),
@@ -298,7 +304,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn answered<T>(
+    /// What an answer comes to: a value, none, or a refusal; without one the question is asked.
+    pub(super) fn answered<T>(
         &mut self,
         question: Question,
         answer: Option<&'a Observed<T>>,

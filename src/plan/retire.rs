@@ -219,7 +219,7 @@ fn is_stuck(entry: &Entry, paths: &HashSet<&Path>, tmux: &HashSet<&str>) -> bool
         return false;
     }
     match &hold.reason {
-        HoldReason::Unseen(_) | HoldReason::NoBase { .. } => true,
+        HoldReason::Unseen(_) | HoldReason::NoBase { .. } | HoldReason::NoPort { .. } => true,
         HoldReason::Conflict(Conflict::Path { path } | Conflict::Branch { at: path, .. }) => {
             !paths.contains(path.as_path())
         }

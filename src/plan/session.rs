@@ -148,7 +148,13 @@ impl<'a> Pass<'a> {
             || case.lagging_mark().is_some();
         // The marks on a worktree that is not there or not ours cannot be written.
         let firm = matches!(self.footing(record), Ok(Footing::Firm));
-        let updates = news && firm;
+        let mut updates = news && firm;
+        if updates && let Err(refusal) = self.allot(session, Some(record)) {
+            if choice.go == Move::Rest {
+                return Decided::refused(Wants::Update, refusal);
+            }
+            updates = false;
+        }
         let classes = [ChangeClass::Restart, ChangeClass::Recreate];
         let rests = matches!(choice.go, Move::Rest | Move::Settle(_));
         let later = classes.iter().any(|class| changes.any(*class)) || news && !firm;
@@ -293,7 +299,9 @@ impl<'a> Pass<'a> {
         self.shared_worktree(session)?;
         let window = self.window_is_free(pane);
         let launch = self.launch_mode(session, record, begin);
+        let ports = self.allot(session, Some(record));
         window?;
+        ports?;
         let setup = begin.setup || rebuild;
         Ok(StepKind::Restart { launch: launch?, pane: pane.id.clone(), setup, rebuild })
     }

@@ -60,7 +60,10 @@ impl<'a> Pass<'a> {
         self.repository(&session.repo.path)?;
         self.dependencies(session, None)?;
         self.room(session, None)?;
+        // Asked side by side, so that one more look answers both.
         let creation = self.creation(session, None);
+        let ports = self.allot(session, None);
+        let creation = creation.and_then(|creation| ports.map(|()| creation));
         if matches!(creation, Ok(_) | Err(Refusal::Open(_))) {
             self.take_place(session, None);
         }
@@ -213,6 +216,8 @@ impl<'a> Pass<'a> {
         self.dependencies(session, Some(record))?;
         self.room(session, Some(record))?;
         let begun = self.beginnings(session, record, begin);
+        let ports = self.allot(session, Some(record));
+        let begun = begun.and_then(|begun| ports.map(|()| begun));
         if matches!(begun, Ok(_) | Err(Refusal::Open(_))) {
             self.take_place(session, Some(record));
         }
@@ -349,10 +354,12 @@ impl<'a> Pass<'a> {
         let free = pane.map_or(Ok(()), |pane| self.session_is_free(pane));
         let survivors = if alive.is_none() { self.survivors(record).map(drop) } else { Ok(()) };
         let create = self.creation(session, Some(record));
+        let ports = self.allot(session, Some(record));
         let work = work_at.as_ref().map_or(Ok(None), |at| self.work(at));
         free?;
         survivors?;
         let create = create?;
+        ports?;
         let mut retire = Retirement {
             pane: pane.map(|pane| pane.id.clone()),
             work: work_at,

@@ -7,13 +7,13 @@ use super::{Event, House, Line, Outcome, PassError, StepResult, Verb, survey};
 use crate::failpoint::boundary;
 use crate::manifest::fleet::Fleet;
 use crate::name::{Name, Uid};
-use crate::plan::{Entry, LaunchMode, Plan, Policy, Retirement, Step, StepKind, Verdict};
+use crate::plan::{Entry, LaunchMode, Plan, Policy, Ports, Retirement, Step, StepKind, Verdict};
 use crate::record::{Place, Record, Records};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Change, Store};
 use crate::world::{Act, ActError, Done, World};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a pass works on and with.
@@ -38,6 +38,8 @@ pub(super) struct Executor<'a, 'b, W: World + ?Sized> {
     pub(super) snapshot: &'b Snapshot,
     /// Store changes that the next commit writes.
     pending: Vec<Change>,
+    /// The ports that sessions have once their steps are done.
+    pub(super) ports: BTreeMap<Name, Ports>,
     /// Sessions whose step was not done: their dependents are not attempted.
     unfinished: BTreeSet<Name>,
     outcome: Outcome,
@@ -58,6 +60,7 @@ pub fn execute<W: World + ?Sized>(
     on: &mut dyn FnMut(Event),
 ) -> Result<Outcome, PassError> {
     let mut executor = Executor::new(site, snapshot, records, on);
+    executor.ports.clone_from(&plan.ports);
     executor.keep_books(plan)?;
     let mut order = plan.order.as_slice();
     while let Some((&index, rest)) = order.split_first() {
@@ -119,6 +122,7 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
             records,
             snapshot,
             pending: Vec::new(),
+            ports: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             outcome: Outcome::default(),
             on,
@@ -202,6 +206,7 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
             ..self.site.policy.clone()
         };
         let (snapshot, again) = survey(self.site.world, self.site.fleet, &self.records, &policy);
+        self.ports.extend(again.ports);
         let Some(now) =
             again.entries.iter().find(|now| now.name == entry.name && now.uid == entry.uid)
         else {

@@ -4,7 +4,7 @@ use super::House;
 use crate::agent::command::{CommandError, LaunchWords, argv, needs_state_dir};
 use crate::launch::{Bring, Launch, Setup};
 use crate::manifest::fleet::{Fleet, Program, Session};
-use crate::manifest::template;
+use crate::manifest::{ports, template};
 use crate::name::Run;
 use crate::plan::LaunchMode;
 use crate::record::{Place, Record, Records};
@@ -63,6 +63,8 @@ impl Launching<'_> {
         let program = self.program(mode, &directory)?;
         let mut env = program.env;
         env.extend(self.session.env.iter().map(|(name, text)| (name.clone(), self.late(text))));
+        let ports = self.record.ports.iter();
+        env.extend(ports.map(|(name, port)| (ports::variable(name), port.to_string())));
         let wrap = self.session.wrap.iter().map(|word| self.late(word));
         let launch = Launch {
             uid: self.record.uid,
@@ -81,6 +83,7 @@ impl Launching<'_> {
             state: self.state(),
             report: self.house.paths.failure(self.record.uid),
         };
+        refuse_unfilled(&launch)?;
         Ok(Made { launch, prompt_left_out: program.prompt_left_out })
     }
 
@@ -148,37 +151,51 @@ impl Launching<'_> {
         })
     }
 
-    /// Fills in what only the machine knows: directories and branches.
+    /// Fills in what only the machine knows: directories, branches and ports.
     #[must_use]
     pub fn late(&self, text: &str) -> String {
         template::late(text, &|variable| self.variable(variable))
     }
 
     fn variable(&self, variable: &str) -> Option<String> {
-        let (record, field) = match variable.strip_prefix("sessions.") {
-            Some(rest) => {
-                let (name, field) = rest.rsplit_once('.')?;
-                (self.record_of(name)?, field)
-            }
-            None => (self.record, variable),
-        };
-        match field {
-            "worktree" => Some(record.place.directory().to_string_lossy().into_owned()),
-            "branch" => Some(self.branch(record).unwrap_or_default().to_owned()),
-            _ => None,
-        }
+        variable_of(self.records, self.record, variable)
     }
+}
 
-    fn branch<'b>(&'b self, record: &'b Record) -> Option<&'b str> {
-        match &record.place {
-            Place::Own { branch, .. } => branch.as_deref(),
-            Place::Shared { owner, .. } => self.record_of(owner.as_str())?.place.branch(),
-            Place::Repository { .. } => None,
-        }
+/// No program is started with a text that has a hole in it.
+fn refuse_unfilled(launch: &Launch) -> Result<(), CommandError> {
+    let setup = launch.setup.iter().flat_map(|setup| &setup.run);
+    let mut texts = launch.argv.iter().chain(setup).chain(launch.env.values());
+    match texts.find_map(|text| template::unfilled(text)) {
+        Some(variable) => Err(CommandError::Variable { variable: variable.to_owned() }),
+        None => Ok(()),
     }
+}
 
-    fn record_of(&self, name: &str) -> Option<&Record> {
-        self.records.sessions.values().find(|record| record.name.as_str() == name)
+/// What a late variable of a session stands for; `None` for what is not known yet.
+pub(super) fn variable_of(records: &Records, own: &Record, variable: &str) -> Option<String> {
+    let (record, part) = match variable.strip_prefix("sessions.") {
+        Some(rest) => {
+            let (name, part) = rest.split_once('.')?;
+            let named = |record: &&Record| record.name.as_str() == name;
+            // A session that is being made knows more of itself than the records do.
+            let found = Some(own).filter(named);
+            (found.or_else(|| records.sessions.values().find(named))?, part)
+        }
+        None => (own, variable),
+    };
+    match part {
+        "worktree" => Some(record.place.directory().to_string_lossy().into_owned()),
+        "branch" => Some(branch(records, record).unwrap_or_default().to_owned()),
+        part => Some(record.ports.get(part.strip_prefix("port.")?)?.to_string()),
+    }
+}
+
+fn branch<'r>(records: &'r Records, record: &'r Record) -> Option<&'r str> {
+    match &record.place {
+        Place::Own { branch, .. } => branch.as_deref(),
+        Place::Shared { owner, .. } => records.by_name(owner)?.place.branch(),
+        Place::Repository { .. } => None,
     }
 }
 

@@ -93,6 +93,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     fn revived(&self, tombstone: &Tombstone, wanted: bool) -> Record {
         let mut record = tombstone.record.clone();
         record.gone_since = (!wanted).then(|| self.now());
+        // A port that was given back belongs to whoever got it since.
+        let others = || self.records.sessions.values().flat_map(|other| other.ports.values());
+        record.ports.retain(|_, port| !others().any(|other| other == port));
         // An end that stood before the decommission was replaced by it; the run is simply over.
         if let Some(end) = &mut record.end {
             end.kind = EndKind::Stopped(StopReason::Restart);

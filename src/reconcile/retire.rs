@@ -4,6 +4,7 @@
 
 use super::StepResult;
 use super::execute::{Ended, Executor, failed};
+use super::launching::variable_of;
 use super::start::{description, own_worktree, runtime_at};
 use crate::manifest::fleet::Session;
 use crate::plan::{Creation, Entry, HoldReason, Retirement, StepReason};
@@ -189,21 +190,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 
     fn late_for(&self, record: &Record, texts: &[String]) -> Vec<String> {
-        let directory = record.place.directory().to_string_lossy();
-        let branch = record.place.branch().unwrap_or_default();
-        let known = |variable: &str| match variable {
-            "worktree" => Some(directory.clone().into_owned()),
-            "branch" => Some(branch.to_owned()),
-            other => {
-                let (name, field) = other.strip_prefix("sessions.")?.rsplit_once('.')?;
-                let other = self.records.sessions.values().find(|r| r.name.as_str() == name)?;
-                match field {
-                    "worktree" => Some(other.place.directory().to_string_lossy().into_owned()),
-                    "branch" => other.place.branch().map(str::to_owned),
-                    _ => None,
-                }
-            }
-        };
+        let known = |variable: &str| variable_of(&self.records, record, variable);
         texts.iter().map(|text| crate::manifest::template::late(text, &known)).collect()
     }
 
@@ -301,6 +288,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     fn taken_over(&self, mut record: Record) -> Record {
         if let Some(session) = self.site.fleet.sessions.get(&record.name) {
             record.applied = record.applied.after_update(&session.applied);
+            if let Some(ports) = self.ports.get(&record.name) {
+                record.ports.clone_from(ports);
+            }
             record.protected_since = self.protection(session, &record);
         }
         record

@@ -135,6 +135,11 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.ended(&entry.name, verb, (begun, result));
             return None;
         }
+        let had = entry.uid.and_then(|uid| self.record(uid)).map(|record| record.ports);
+        if let Some(result) = self.refuse_taken_ports(&entry.name, &had.unwrap_or_default()) {
+            self.ended(&entry.name, verb, (begun, result));
+            return None;
+        }
         let session = self.site.fleet.sessions.get(&entry.name).cloned();
         let starting = match (&step.kind, session) {
             (StepKind::Create(creation), Some(session)) => Some(self.creating(&session, creation)),
@@ -226,6 +231,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 
     fn plain(&self, mut record: Record, mode: LaunchMode) -> Starting {
+        if let Some(ports) = self.ports.get(&record.name) {
+            record.ports.clone_from(ports);
+        }
         if let Place::Shared { owner, path, .. } = &mut record.place
             && let Some(found) = self.owner_of(&record.name, owner, path)
         {

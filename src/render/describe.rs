@@ -164,6 +164,9 @@ fn recorded(page: &mut Page<'_>, record: &Record) {
         page.ago("started", runtime.started);
     }
     conversations(page, record);
+    if !record.ports.is_empty() {
+        page.one("ports", words::ports_of(&record.ports));
+    }
     if record.crashes.count > 0 {
         page.one("crashes", format!("{} in a row", record.crashes.count));
     }

@@ -90,6 +90,7 @@ pub fn change(field: &str, from: Option<&str>, to: Option<&str>, class: ChangeCl
 
 pub fn plan(entries: Vec<Entry>) -> Plan {
     Plan {
+        ports: BTreeMap::new(),
         fleet: "shop".parse().expect("a name"),
         revision: 14,
         new_revision: true,

@@ -117,6 +117,7 @@ struct WireRecord<'a> {
     worktree: Option<&'a Path>,
     branch: Option<&'a str>,
     conversation: Option<&'a str>,
+    ports: &'a BTreeMap<String, u16>,
     protected_since: Option<u64>,
     gone_since: Option<String>,
 }
@@ -331,6 +332,7 @@ fn recorded(record: &Record) -> WireRecord<'_> {
         worktree,
         branch,
         conversation: record.conversation.as_ref().map(|conversation| conversation.id.as_str()),
+        ports: &record.ports,
         protected_since: record.protected_since,
         gone_since: record.gone_since.map(|since| since.to_string()),
     }

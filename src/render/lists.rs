@@ -87,6 +87,7 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         | HoldReason::YourPanes(_)
         | HoldReason::ConversationLost { .. }
         | HoldReason::NoBase { .. }
+        | HoldReason::NoPort { .. }
         | HoldReason::Inside => "-",
         HoldReason::Failed { .. } => "time",
     }

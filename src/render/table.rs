@@ -6,7 +6,7 @@ use super::layout::{clean, cut, width_of};
 use super::style::Tone;
 use super::words::time::span;
 use super::words::{self, Kind};
-use crate::plan::{Entry, Health, Plan, Sync, conditions};
+use crate::plan::{Entry, Health, Plan, Ports, Sync, conditions};
 use crate::record::{EndKind, Record, Records};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 
@@ -115,6 +115,7 @@ enum Column {
     Tmux,
     Pane,
     Conversation,
+    Ports,
     Directory,
 }
 
@@ -128,8 +129,15 @@ impl Column {
         Self::Age,
         Self::Note,
     ];
-    const WIDE: [Self; 6] =
-        [Self::Since, Self::Uid, Self::Tmux, Self::Pane, Self::Conversation, Self::Directory];
+    const WIDE: [Self; 7] = [
+        Self::Since,
+        Self::Uid,
+        Self::Tmux,
+        Self::Pane,
+        Self::Conversation,
+        Self::Ports,
+        Self::Directory,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -145,6 +153,7 @@ impl Column {
             Self::Tmux => "TMUX",
             Self::Pane => "PANE",
             Self::Conversation => "CONVERSATION",
+            Self::Ports => "PORTS",
             Self::Directory => "DIRECTORY",
         }
     }
@@ -175,11 +184,18 @@ impl Column {
             Self::Conversation => {
                 record.and_then(|record| record.conversation.as_ref()).map(|it| it.id.clone())
             }
+            Self::Ports => record.map(|record| ports(&record.ports)),
             Self::Directory => status.directory.as_deref().map(|path| view.path(path)),
         };
         let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
         (clean(&text), Tone::Plain)
     }
+}
+
+/// `db:41001 web:41000`
+fn ports(ports: &Ports) -> String {
+    let told: Vec<String> = ports.iter().map(|(name, port)| format!("{name}:{port}")).collect();
+    told.join(" ")
 }
 
 fn health_tone(health: Health) -> Tone {

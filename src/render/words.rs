@@ -9,7 +9,8 @@ pub mod time;
 pub mod wait;
 
 use crate::plan::{
-    Activity, Entry, Health, HoldReason, LaunchMode, Note, Step, StepKind, StepReason, Verdict,
+    Activity, Entry, Health, HoldReason, LaunchMode, Note, Ports, Step, StepKind, StepReason,
+    Verdict,
 };
 use crate::record::{EndKind, StopReason, WishKind};
 use crate::render::View;
@@ -105,6 +106,7 @@ impl Kind {
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }
+            | HoldReason::NoPort { .. }
             | HoldReason::Inside => Self::Held,
         }
     }
@@ -294,6 +296,11 @@ pub fn note(note: &Note) -> String {
         Note::CrashedTimes(1) => "crashed once".to_owned(),
         Note::CrashedTimes(times) => format!("crashed {times} times"),
         Note::AtNextStart => "taken over at the next start".to_owned(),
+        Note::Ports(ports) => format!("gets {}", ports_of(ports)),
+        Note::PortOutside { name, port } => {
+            format!("keeps port {port} ({name}), which is not in the pool any more")
+        }
+        Note::PortTaken { name, port, by } => format!("port {port} ({name}) is taken by {by}"),
     }
 }
 
@@ -320,6 +327,14 @@ pub fn activity(activity: Activity) -> &'static str {
         Activity::Busy => "busy",
         Activity::Exited => "exited",
     }
+}
+
+/// Ports by name: `port 41000 (web), port 41001 (db)`.
+#[must_use]
+pub fn ports_of(ports: &Ports) -> String {
+    let told: Vec<String> =
+        ports.iter().map(|(name, port)| format!("port {port} ({name})")).collect();
+    told.join(", ")
 }
 
 /// A commit's id as people write it.

@@ -2,10 +2,10 @@
 //! Invariant: a question carries all that is needed to answer it.
 
 use super::{Observed, PaneId};
-use crate::name::Uid;
+use crate::name::{Name, Uid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A question that the plan asks of the world before it can decide a step.
@@ -21,6 +21,44 @@ pub enum Question {
     Transcript(TranscriptAt),
     /// Does anything of an earlier run of this incarnation still run?
     Survivors(RuntimeAt),
+    /// Which of these ports are taken?
+    Ports(PortsAt),
+}
+
+/// Ports that are to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortsAt {
+    /// The fleet's pool, both ends included.
+    pub pool: Option<(u16, u16)>,
+    /// With so many free ones of the pool the look ends.
+    pub wanted: usize,
+    /// Ports that this fleet has given away: they are not free, and not looked at.
+    pub given: BTreeSet<u16>,
+    /// Ports that are looked at all the same: kept by sessions that do not run.
+    pub kept: BTreeSet<u16>,
+}
+
+/// Ports as seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortsSeen {
+    /// Those that are taken, and by whom.
+    pub taken: BTreeMap<u16, PortHolder>,
+}
+
+/// Who has a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortHolder {
+    /// Another fleet of this user has given it to a session.
+    Fleet(Name),
+    /// A process listens on it.
+    Process {
+        /// Its id.
+        pid: u32,
+        /// Its command's name.
+        command: String,
+    },
+    /// A process that this user cannot see listens on it.
+    Somebody,
 }
 
 /// A worktree whose work is to be assessed.
@@ -83,6 +121,8 @@ pub struct Answers {
     pub transcripts: BTreeMap<Uid, Observed<bool>>,
     /// To [`Question::Survivors`].
     pub survivors: BTreeMap<Uid, Observed<Vec<Process>>>,
+    /// To [`Question::Ports`].
+    pub ports: BTreeMap<PortsAt, Observed<PortsSeen>>,
 }
 
 /// What a new worktree would stand on.

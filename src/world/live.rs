@@ -4,6 +4,7 @@
 
 mod answer;
 mod perform;
+mod ports;
 
 use super::{Act, ActError, Done, World};
 use crate::git::Git;

@@ -12,7 +12,8 @@ use super::{Act, ActError, Done, World};
 use crate::name::{Run, Uid};
 use crate::record::BranchAt;
 use crate::snapshot::{
-    Answers, Blind, Evidence, LaunchFailure, Observed, Process, Question, Snapshot, Wanted,
+    Answers, Blind, Evidence, LaunchFailure, Observed, PortHolder, PortsSeen, Process, Question,
+    Snapshot, Wanted,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,8 @@ pub struct Sim {
     pub transcripts: BTreeSet<Uid>,
     /// Processes that outlived their pane.
     pub survivors: BTreeMap<Uid, Vec<Process>>,
+    /// Ports that others have.
+    pub ports: BTreeMap<u16, PortHolder>,
     /// What `__launch` reported.
     pub launches: BTreeMap<Uid, LaunchFailure>,
     /// What goes wrong.
@@ -70,6 +73,7 @@ impl Sim {
             repos: BTreeMap::new(),
             transcripts: BTreeSet::new(),
             survivors: BTreeMap::new(),
+            ports: BTreeMap::new(),
             launches: BTreeMap::new(),
             faults: Faults::default(),
             acts: 0,
@@ -193,6 +197,10 @@ impl Sim {
             Question::Survivors(at) => {
                 let alive = self.survivors.get(&at.uid).cloned().unwrap_or_default();
                 answers.survivors.insert(at.uid, seen(unseen, Some(alive)));
+            }
+            Question::Ports(at) => {
+                let taken = PortsSeen { taken: self.ports.clone() };
+                answers.ports.insert(at.clone(), seen(unseen, Some(taken)));
             }
         }
     }

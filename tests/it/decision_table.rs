@@ -12,7 +12,7 @@ use fleetctl::plan::{
 use fleetctl::record::{EndKind, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{
     Blind, BranchSource, Commit, Company, Evidence, Ground, LaunchFailure, LaunchFailureReason,
-    Lock, Marked, Observed, PaneState, Question, Risk, Snapshot, Work,
+    Lock, Marked, Observed, PaneState, PortsSeen, Question, Risk, Snapshot, Work,
 };
 use std::fmt::Write as _;
 use std::path::Path;
@@ -173,6 +173,9 @@ impl Cell {
             Question::Survivors(at) => {
                 answers.survivors.insert(at.uid, seen(unseen, Vec::new()));
             }
+            Question::Ports(at) => {
+                answers.ports.insert(at.clone(), seen(unseen, PortsSeen::default()));
+            }
         }
     }
 }
@@ -280,6 +283,7 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::After(_) => "after others",
         HoldReason::Unseen(_) => "UNSEEN",
         HoldReason::NoBase { .. } => "no base",
+        HoldReason::NoPort { .. } => "no port",
         HoldReason::Inside => "inside",
         HoldReason::Failed { .. } => "failed",
     };

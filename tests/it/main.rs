@@ -37,6 +37,7 @@ mod manifest_rules;
 mod manifest_shown;
 mod manifest_values;
 mod planner;
+mod ports;
 mod repo;
 mod retire_parting;
 mod retire_ways;

@@ -15,7 +15,8 @@ use fleetctl::plan::{
 use fleetctl::reconcile::{survey, wanted};
 use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{
-    BranchSource, Commit, Company, Ground, Marked, Observed, PaneState, Question, Snapshot, Work,
+    BranchSource, Commit, Company, Ground, Marked, Observed, PaneState, PortsSeen, Question,
+    Snapshot, Work,
 };
 use fleetctl::world::World;
 use proptest::prelude::*;
@@ -221,6 +222,10 @@ fn well(fleet: &Fleet, mut snapshot: Snapshot, records: &Records, policy: &Polic
                 }
                 Question::Survivors(at) => {
                     drop(answers.survivors.insert(at.uid, Observed::Known(Vec::new())));
+                }
+                Question::Ports(at) => {
+                    let seen = Observed::Known(PortsSeen::default());
+                    drop(answers.ports.insert(at.clone(), seen));
                 }
             }
         }

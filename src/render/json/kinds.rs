@@ -49,6 +49,7 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::After(_) => "after",
         HoldReason::Unseen(_) => "unseen",
         HoldReason::NoBase { .. } => "no-base",
+        HoldReason::NoPort { .. } => "no-port",
         HoldReason::Inside => "inside",
         HoldReason::Failed { .. } => "failed",
     }
@@ -63,5 +64,8 @@ pub fn note(note: &Note) -> &'static str {
         Note::OnHold { .. } => "on-hold",
         Note::CrashedTimes(_) => "crashed-times",
         Note::AtNextStart => "at-next-start",
+        Note::Ports(_) => "ports",
+        Note::PortOutside { .. } => "port-outside",
+        Note::PortTaken { .. } => "port-taken",
     }
 }

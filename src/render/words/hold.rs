@@ -80,6 +80,7 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
             format!("it failed {}", plural_times(*times)),
             format!("tried again in {}", span(view.until(*again))),
         ],
+        HoldReason::NoPort { name, pool, by } => vec![no_port(name, *pool), holders(by)],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
     }
 }
@@ -94,6 +95,23 @@ fn no_base(base: &str) -> String {
         return "the repository has no commit that a branch could begin from".to_owned();
     }
     format!("its base {base} cannot be resolved")
+}
+
+fn no_port(name: &str, pool: Option<(u16, u16)>) -> String {
+    match pool {
+        Some((first, last)) => format!("no port of {first}-{last} is free for {name}"),
+        None => format!("the fleet has no ports, and {name} needs one"),
+    }
+}
+
+/// Who has the ports of a pool: at most five, and how many more.
+fn holders(by: &[(String, usize)]) -> String {
+    let shown: Vec<String> = by.iter().take(5).map(|(who, many)| format!("{who} {many}")).collect();
+    match by.len() - shown.len() {
+        0 if shown.is_empty() => "there are none".to_owned(),
+        0 => format!("taken: {}", shown.join(", ")),
+        more => format!("taken: {} and {more} more", shown.join(", ")),
+    }
 }
 
 /// What lifts the hold; `None` where time, idleness or another step does.
@@ -137,6 +155,7 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
             edit("make one", "git commit --allow-empty -m begin".to_owned())
         }
         HoldReason::NoBase { .. } => run("fetch", "apply --fetch".to_owned()),
+        HoldReason::NoPort { .. } => edit("widen", "a larger `ports` in the file".to_owned()),
         HoldReason::Inside => edit("go on", "run it outside of this session".to_owned()),
         HoldReason::Queued { .. }
         | HoldReason::Dependency { .. }

@@ -31,6 +31,9 @@ impl Live {
                 Question::Survivors(at) => {
                     answers.survivors.insert(at.uid, alive::survivors(at));
                 }
+                Question::Ports(at) => {
+                    answers.ports.insert(at.clone(), self.ports(at));
+                }
             }
         }
         answers
