@@ -15,6 +15,7 @@ mod inspect;
 mod rebuild;
 mod risk;
 mod salvage;
+mod standing;
 mod status;
 mod trash;
 mod tree;

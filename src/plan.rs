@@ -47,6 +47,8 @@ pub struct Plan {
     pub revision: u64,
     /// The manifest differs from that revision, which would make it the next one.
     pub new_revision: bool,
+    /// The branch of the manifest's own repository, where it is to be recorded.
+    pub branch: Option<String>,
     /// The files that were read.
     pub sources: Vec<PathBuf>,
     /// When the world was seen.

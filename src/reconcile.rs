@@ -242,6 +242,7 @@ pub fn wanted(fleet: &Fleet, records: &Records) -> Wanted {
     let desired = fleet.sessions.values().map(|session| session.repo.path.clone());
     let recorded = records.sessions.values().map(|record| record.place.repo().clone());
     Wanted {
+        manifest: fleet.sources.first().cloned().unwrap_or_default(),
         repos: desired.chain(recorded).collect(),
         uids: records.sessions.keys().copied().collect(),
     }

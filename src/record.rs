@@ -18,6 +18,8 @@ pub struct Records {
     pub revision: u64,
     /// The digest of the last recorded revision's manifest.
     pub digest: String,
+    /// The branch of the manifest's own repository when the fleet was last applied from it.
+    pub branch: Option<String>,
     /// The tmux server last seen.
     pub server: Option<ServerId>,
     /// When sessions were last decommissioned or recreated without an approval by number (for the mass guard).

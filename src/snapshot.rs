@@ -73,6 +73,8 @@ pub struct Snapshot {
     pub tmux: Observed<Server>,
     /// Every repository that the manifest or a record names, by the path it is named with.
     pub repos: BTreeMap<PathBuf, Observed<Repository>>,
+    /// The checkout that the manifest lies in.
+    pub manifest: Observed<Checkout>,
     /// What `__launch` reported of runs that ended before the agent ran.
     pub launches: BTreeMap<Uid, LaunchFailure>,
     /// The second look: only what the plan asked for.
@@ -210,6 +212,26 @@ pub enum Head {
     Unreadable,
 }
 
+/// The checkout around a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// What its HEAD is.
+    pub head: Head,
+    /// The merge, rebase or bisect that is under way.
+    pub under_way: Option<String>,
+}
+
+impl Checkout {
+    /// The branch; of a HEAD without one the same word whatever the commit.
+    #[must_use]
+    pub fn branch(&self) -> &str {
+        match &self.head {
+            Head::Branch(branch) => branch,
+            Head::Detached(_) | Head::Unreadable => "(no branch)",
+        }
+    }
+}
+
 /// The lock of a worktree's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lock {
@@ -256,6 +278,8 @@ pub enum LaunchFailureReason {
 /// What a look must cover.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
+    /// The manifest.
+    pub manifest: PathBuf,
     /// The repositories to read.
     pub repos: BTreeSet<PathBuf>,
     /// The incarnations whose launch reports to read.

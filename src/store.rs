@@ -171,6 +171,7 @@ impl Store {
         let mut records = Records {
             sessions: live.into_iter().map(|record| (record.uid, record)).collect(),
             server: server.map(|text| from_json("meta", &text)).transpose()?,
+            branch: schema::meta(&view, "branch")?,
             tombstones: rows(&view, "tombstones", "SELECT json FROM tombstones")?,
             intents: rows(&view, "journal", "SELECT json FROM journal ORDER BY seq")?,
             recent_ends: ends(&view)?,

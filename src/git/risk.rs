@@ -12,6 +12,19 @@ use crate::snapshot::{Blind, Evidence, Observed, Risk, Work, WorkAt};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What lies in a git directory while an operation is under way, and the operation.
+pub(super) const UNDER_WAY: [(&str, &str); 9] = [
+    ("rebase-apply/applying", "am"),
+    ("rebase-apply", "rebase"),
+    ("rebase-merge", "rebase"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("sequencer", "cherry-pick"),
+    ("BISECT_LOG", "bisect"),
+    ("BISECT_START", "bisect"),
+];
+
 /// Someone who is somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Occupant {
@@ -252,20 +265,9 @@ impl Assessment<'_> {
 
     fn under_way(&mut self) {
         let here = |name: &str| is_there(&self.entry.admin.join(name));
-        let marks = [
-            ("rebase-apply/applying", "am"),
-            ("rebase-apply", "rebase"),
-            ("rebase-merge", "rebase"),
-            ("MERGE_HEAD", "merge"),
-            ("CHERRY_PICK_HEAD", "cherry-pick"),
-            ("REVERT_HEAD", "revert"),
-            ("sequencer", "cherry-pick"),
-            ("BISECT_LOG", "bisect"),
-            ("BISECT_START", "bisect"),
-        ];
         let mut operations: Vec<&str> = Vec::new();
         let mut failed = Vec::new();
-        for (mark, operation) in marks {
+        for (mark, operation) in UNDER_WAY {
             let said_already = match operation {
                 "rebase" => operations.contains(&"am"),
                 "cherry-pick" => operations.contains(&"revert"),

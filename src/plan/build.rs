@@ -72,6 +72,7 @@ impl<'a> Pass<'a> {
             fleet: self.fleet.name.clone(),
             revision: self.records.revision,
             new_revision: self.fleet.digest != self.records.digest,
+            branch: self.new_branch(),
             sources: self.fleet.sources.clone(),
             seen: self.snapshot.taken,
             entries,

@@ -57,6 +57,7 @@ impl Sync {
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }
             | HoldReason::NoPort { .. }
+            | HoldReason::Elsewhere { .. }
             | HoldReason::Inside => Self::Held,
         }
     }

@@ -50,6 +50,7 @@ impl Pass<'_> {
             | HoldReason::Unseen(_)
             | HoldReason::NoBase { .. }
             | HoldReason::NoPort { .. }
+            | HoldReason::Elsewhere { .. }
             | HoldReason::Inside => None,
         }
     }

@@ -6,7 +6,7 @@ use super::session::Decided;
 use super::{Failed, Hold, HoldReason, Plan, Removals, Request, StepKind, Verdict};
 use crate::name::Name;
 use crate::record::{EndKind, Record, StopReason, WishKind};
-use crate::snapshot::Pane;
+use crate::snapshot::{Observed, Pane};
 use jiff::SignedDuration;
 
 /// How long ends count together.
@@ -105,12 +105,43 @@ impl Pass<'_> {
                 let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
                 let due = record.gone_since.unwrap_or(now).checked_add(wait);
                 match due {
-                    Ok(due) if due <= now => return Ok(()),
+                    Ok(due) if due <= now => return self.same_branch(),
                     due => due.ok(),
                 }
             }
         };
         Err(HoldReason::Prune { due }.into())
+    }
+
+    /// Refuses a removal that only another branch of the manifest's repository, or an operation half done
+    /// there, may have brought about.
+    fn same_branch(&self) -> Result<(), Refusal> {
+        let checkout = match &self.snapshot.manifest {
+            Observed::Absent(_) => return Ok(()),
+            Observed::Unknown(blind) => return Err(HoldReason::Unseen(blind.clone()).into()),
+            Observed::Known(checkout) => checkout,
+        };
+        let was = self.records.branch.as_ref().filter(|was| *was != checkout.branch()).cloned();
+        match (was, checkout.under_way.clone()) {
+            (None, None) => Ok(()),
+            (was, under_way) => {
+                let now = checkout.branch().to_owned();
+                Err(HoldReason::Elsewhere { was, now, under_way }.into())
+            }
+        }
+    }
+
+    /// The branch to be recorded: an apply of the whole fleet stands for the one that it is made from, a
+    /// controller only for the first.
+    pub(super) fn new_branch(&self) -> Option<String> {
+        let checkout = self.snapshot.manifest.known()?;
+        let known = self.records.branch.as_deref();
+        let stands = match self.policy.removals {
+            Removals::Confirmed | Removals::Prune => self.policy.only.is_none(),
+            Removals::WhenDue => known.is_none() && checkout.under_way.is_none(),
+            Removals::Leave => false,
+        };
+        (stands && known != Some(checkout.branch())).then(|| checkout.branch().to_owned())
     }
 
     /// Holds all decommissions and recreates when they are too many at once.

@@ -137,6 +137,16 @@ pub enum HoldReason {
     },
     /// The program runs in the session that the step would end.
     Inside,
+    /// The manifest's repository is on another branch than it was applied from, or in the midst of an
+    /// operation. Lifted by going back, or by `apply`.
+    Elsewhere {
+        /// The branch that it was applied from, if that is another one.
+        was: Option<String>,
+        /// The branch now.
+        now: String,
+        /// The merge, rebase or bisect under way.
+        under_way: Option<String>,
+    },
     /// The step failed. Lifted by time, or by asking for it.
     Failed {
         /// How many times in a row.

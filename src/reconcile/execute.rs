@@ -139,6 +139,9 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         if plan.new_revision {
             self.queue(Change::Revision { digest: self.site.fleet.digest.clone(), at: self.now() });
         }
+        if let Some(branch) = &plan.branch {
+            self.queue(Change::Branch(branch.clone()));
+        }
         if let Some(server) = self.snapshot.tmux.known()
             && self.records.server.as_ref() != Some(&server.id)
         {

@@ -94,6 +94,7 @@ pub fn plan(entries: Vec<Entry>) -> Plan {
         fleet: "shop".parse().expect("a name"),
         revision: 14,
         new_revision: true,
+        branch: None,
         sources: vec!["/home/ana/shop/fleet.yaml".into(), "/home/ana/shop/fleet.local.yaml".into()],
         seen: NOW - SignedDuration::from_millis(400),
         entries,
@@ -241,6 +242,16 @@ pub fn holds() -> Vec<Entry> {
         HoldReason::After(["a", "b", "c", "d"].map(name).to_vec()),
         HoldReason::NoBase { base: "origin/main".to_owned() },
         HoldReason::Inside,
+        HoldReason::Elsewhere {
+            was: Some("main".to_owned()),
+            now: "spike".to_owned(),
+            under_way: None,
+        },
+        HoldReason::Elsewhere {
+            was: None,
+            now: "main".to_owned(),
+            under_way: Some("rebase".to_owned()),
+        },
         HoldReason::Failed { times: 2, again: NOW + SignedDuration::from_secs(10) },
     ];
     reasons.into_iter().map(|reason| entry("x", held(Wants::Start, reason))).collect()

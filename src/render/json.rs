@@ -394,6 +394,6 @@ mod tests {
         assert_eq!(sessions.len(), everything().entries.len());
         assert!(sessions.iter().all(|session| session["reason"].is_string()));
         let held = read(&holds_json(&everything(), &records(), &view(40)));
-        assert_eq!(held["sessions"].as_array().map(Vec::len), Some(22));
+        assert_eq!(held["sessions"].as_array().map(Vec::len), Some(24));
     }
 }

@@ -88,6 +88,7 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         | HoldReason::ConversationLost { .. }
         | HoldReason::NoBase { .. }
         | HoldReason::NoPort { .. }
+        | HoldReason::Elsewhere { .. }
         | HoldReason::Inside => "-",
         HoldReason::Failed { .. } => "time",
     }

@@ -107,6 +107,7 @@ impl Kind {
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }
             | HoldReason::NoPort { .. }
+            | HoldReason::Elsewhere { .. }
             | HoldReason::Inside => Self::Held,
         }
     }

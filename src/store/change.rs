@@ -45,6 +45,8 @@ pub enum Change {
     },
     /// The tmux server that was seen.
     Server(ServerId),
+    /// The branch of the manifest's own repository.
+    Branch(String),
     /// The socket that the fleet lives on.
     Socket(PathBuf),
     /// The manifest that the fleet is applied from: at the first apply and by `--take-over`.
@@ -87,6 +89,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
         Change::Finish(uid) => by_uid("DELETE FROM journal WHERE uid = ?1", uid),
         Change::Revision { digest, at } => add_revision(connection, digest, *at),
         Change::Server(server) => set_meta(connection, "server", &json("meta", server)?),
+        Change::Branch(branch) => set_meta(connection, "branch", branch),
         Change::Socket(path) => set_meta(connection, "socket", text(path)?),
         Change::Manifest(path) => set_meta(connection, "manifest", text(path)?),
         Change::Ended(at) => {
@@ -152,6 +155,7 @@ impl Records {
                 self.digest.clone_from(digest);
             }
             Change::Server(server) => self.server = Some(server.clone()),
+            Change::Branch(branch) => self.branch = Some(branch.clone()),
             Change::Ended(at) => {
                 self.recent_ends.push(*at);
                 self.recent_ends.retain(|end| *end >= ends_kept_from(*at));

@@ -92,8 +92,14 @@ impl World for Live {
             self.last = Some(server.id.clone());
             self.panes.clone_from(&server.panes);
         }
-        let launches = self.launch_failures(&wanted.uids);
-        Snapshot { taken: self.now(), tmux: seen, repos, launches, answers: Answers::default() }
+        Snapshot {
+            taken: self.now(),
+            tmux: seen,
+            repos,
+            manifest: self.git.checkout_around(&wanted.manifest),
+            launches: self.launch_failures(&wanted.uids),
+            answers: Answers::default(),
+        }
     }
 
     fn answer(&mut self, questions: &BTreeSet<Question>) -> Answers {

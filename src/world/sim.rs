@@ -12,8 +12,8 @@ use super::{Act, ActError, Done, World};
 use crate::name::{Run, Uid};
 use crate::record::BranchAt;
 use crate::snapshot::{
-    Answers, Blind, Evidence, LaunchFailure, Observed, PortHolder, PortsSeen, Process, Question,
-    Snapshot, Wanted,
+    Answers, Blind, Checkout, Evidence, LaunchFailure, Observed, PortHolder, PortsSeen, Process,
+    Question, Snapshot, Wanted,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub struct Sim {
     pub ports: BTreeMap<u16, PortHolder>,
     /// What `__launch` reported.
     pub launches: BTreeMap<Uid, LaunchFailure>,
+    /// The checkout that the manifest lies in.
+    pub checkout: Observed<Checkout>,
     /// What goes wrong.
     pub faults: Faults,
     /// How many acts were performed.
@@ -75,6 +77,7 @@ impl Sim {
             survivors: BTreeMap::new(),
             ports: BTreeMap::new(),
             launches: BTreeMap::new(),
+            checkout: Observed::Absent(Evidence::NotListed),
             faults: Faults::default(),
             acts: 0,
             written: BTreeMap::new(),
@@ -220,6 +223,7 @@ impl World for Sim {
             taken: self.now,
             tmux,
             repos: wanted.repos.iter().map(|repo| (repo.clone(), self.look_at(repo))).collect(),
+            manifest: self.checkout.clone(),
             launches: wanted.uids.iter().filter_map(of).collect(),
             answers: Answers::default(),
         }

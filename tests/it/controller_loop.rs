@@ -1,10 +1,11 @@
 //! The controller on a simulated machine, in paused time: which passes it makes, why, and what they do.
 
 use crate::fleets::{Kind, fleet, name, session};
-use crate::keeping::{Keeping, paused};
+use crate::keeping::{Keeping, machine, paused};
 use fleetctl::manifest::fleet::{Fleet, Prune};
 use fleetctl::reconcile::wake::Cause;
-use fleetctl::snapshot::PaneState;
+use fleetctl::snapshot::{Checkout, Head, Observed, PaneState};
+use fleetctl::store::Store;
 use fleetctl::world::sim::Fate;
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -310,6 +311,38 @@ fn an_ended_pass_is_followed_by_no_pass_that_does_the_same_again() {
             keeping.log(),
             ["1.0 ended: record a", "1.0 again: nothing"],
             "what completed stays so"
+        );
+        keeping.end().await;
+    });
+}
+
+fn on(branch: &str, under_way: Option<&str>) -> Observed<Checkout> {
+    let head = Head::Branch(branch.into());
+    Observed::Known(Checkout { head, under_way: under_way.map(str::to_owned) })
+}
+
+#[test]
+fn another_branch_s_file_removes_nothing_until_it_is_applied_and_going_back_heals() {
+    paused(async {
+        let mut sim = machine();
+        sim.checkout = on("main", None);
+        let store = Store::in_memory().expect("a store");
+        let keeping = Keeping::on(sim, store, commands(&["a", "b"]));
+        keeping.rest(SECOND).await;
+        keeping.machine(|sim| sim.checkout = on("spike", None));
+        keeping.file(Ok(commands(&["a", "c"])));
+        keeping.rest(MINUTE * 30).await;
+        assert_eq!(keeping.running(), ["a", "b", "c"], "it is made, and nothing is removed");
+        keeping.machine(|sim| sim.checkout = on("main", Some("rebase")));
+        keeping.rest(MINUTE * 30).await;
+        assert_eq!(keeping.running(), ["a", "b", "c"]);
+        keeping.machine(|sim| sim.checkout = on("main", None));
+        keeping.file(Ok(commands(&["a", "b"])));
+        keeping.rest(MINUTE * 30).await;
+        assert_eq!(
+            keeping.running(),
+            ["a", "b"],
+            "what only the other branch had goes in its time"
         );
         keeping.end().await;
     });

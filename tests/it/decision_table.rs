@@ -285,6 +285,7 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::NoBase { .. } => "no base",
         HoldReason::NoPort { .. } => "no port",
         HoldReason::Inside => "inside",
+        HoldReason::Elsewhere { .. } => "other branch",
         HoldReason::Failed { .. } => "failed",
     };
     format!("hold: {words}")

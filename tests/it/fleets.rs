@@ -288,6 +288,7 @@ pub fn snapshot(panes: Vec<Pane>, worktrees: Vec<Worktree>) -> Snapshot {
         tmux: Observed::Known(Server { id: server_id(), panes }),
         repos: [(REPO.into(), Observed::Known(repository(worktrees)))].into(),
         launches: BTreeMap::new(),
+        manifest: Observed::Absent(fleetctl::snapshot::Evidence::NotListed),
         answers: Answers::default(),
     }
 }

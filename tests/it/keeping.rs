@@ -135,9 +135,7 @@ fn house() -> House {
 impl Keeping {
     /// A controller of this fleet on a machine with its repository and nothing else.
     pub fn of(fleet: Fleet) -> Self {
-        let mut sim = Sim::new(now());
-        sim.repos.insert(REPO.into(), Forest::new(REPO));
-        Self::on(sim, Store::in_memory().unwrap(), fleet)
+        Self::on(machine(), Store::in_memory().unwrap(), fleet)
     }
 
     /// A controller on a machine, with what is remembered.
@@ -249,6 +247,13 @@ impl Keeping {
         let sim = self.world.sim().clone();
         (sim, keeper.store)
     }
+}
+
+/// A machine with a repository and nothing else.
+pub fn machine() -> Sim {
+    let mut sim = Sim::new(now());
+    sim.repos.insert(REPO.into(), Forest::new(REPO));
+    sim
 }
 
 /// Runs a test in paused time.

@@ -51,6 +51,7 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::NoBase { .. } => "no-base",
         HoldReason::NoPort { .. } => "no-port",
         HoldReason::Inside => "inside",
+        HoldReason::Elsewhere { .. } => "other-branch",
         HoldReason::Failed { .. } => "failed",
     }
 }

@@ -76,6 +76,9 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
         HoldReason::After(names) => vec![format!("after {}", listed(names))],
         HoldReason::Unseen(blind) => vec![format!("{}: {}", blind.what, blind.cause)],
         HoldReason::NoBase { base } => vec![no_base(base)],
+        HoldReason::Elsewhere { was, now, under_way } => {
+            elsewhere(was.as_deref(), now, under_way.as_deref())
+        }
         HoldReason::Failed { times, again } => vec![
             format!("it failed {}", plural_times(*times)),
             format!("tried again in {}", span(view.until(*again))),
@@ -83,6 +86,13 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
         HoldReason::NoPort { name, pool, by } => vec![no_port(name, *pool), holders(by)],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
     }
+}
+
+fn elsewhere(was: Option<&str>, now: &str, under_way: Option<&str>) -> Vec<String> {
+    let mut why = vec!["gone from the file".to_owned()];
+    why.extend(was.map(|was| format!("its repository is on {now} and was applied from {was}")));
+    why.extend(under_way.map(|operation| format!("a {operation} is under way in its repository")));
+    why
 }
 
 fn plural_times(times: u32) -> String {
@@ -138,9 +148,9 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::Mass { would, .. } => {
             run("approve", format!("apply --max-decommission {would}"))
         }
-        HoldReason::Prune { due: Some(_) } | HoldReason::Failed { .. } => {
-            run("now", "apply".to_owned())
-        }
+        HoldReason::Prune { due: Some(_) }
+        | HoldReason::Failed { .. }
+        | HoldReason::Elsewhere { .. } => run("now", "apply".to_owned()),
         HoldReason::Prune { due: None } => run("decommission", "apply --prune".to_owned()),
         HoldReason::Conflict(conflict) => Some(make_way(conflict, view)),
         HoldReason::Lost { .. } => run("make it anew", format!("start {name} --new-worktree")),
