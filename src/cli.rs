@@ -15,8 +15,11 @@ pub mod events;
 pub mod fenced;
 pub mod guard;
 pub mod output;
+pub mod poll;
 pub mod read;
+pub mod source;
 pub mod trash;
+pub mod trust;
 pub mod turn;
 pub mod verdict;
 pub mod wait;
@@ -27,7 +30,6 @@ use crate::manifest::files::{Disk, FileError, Files};
 use crate::manifest::fleet::Fleet;
 use crate::manifest::problem::Problems;
 use crate::manifest::{self, Input};
-use crate::render::json::schema::schema;
 use crate::render::style::Choice;
 use args::{Cli, TrashVerb, Verb};
 use clap::{CommandFactory, Parser, ValueEnum};
@@ -35,6 +37,7 @@ use context::{Context, Logging};
 use desk::Desk;
 use early::Purpose;
 use globset::GlobMatcher;
+use source::Source;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -98,10 +101,7 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
     match verb {
         None => read::table(Desk::open_for(context, Purpose::Look)?),
         Some(Verb::Validate(args)) => read::validate(&context, args.output),
-        Some(Verb::Schema(args)) => {
-            output::out(&schema(args.form))?;
-            Ok(Exit::Done)
-        }
+        Some(Verb::Schema(args)) => read::schema(args.form),
         Some(Verb::Version) => read::version(),
         Some(Verb::Completion(args)) => {
             let mut text = Vec::new();
@@ -111,7 +111,7 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         }
         Some(Verb::Diff(args)) => match &args.base {
             Some(base) => base::diff(&context, base, &args),
-            None => read::diff(Desk::open_for(context, Purpose::Look)?, &args),
+            None => read::diff(fresh(context, Purpose::Look)?, &args),
         },
         Some(Verb::Get(args)) if args.watch => {
             watch::get(Desk::open_for(context, Purpose::Look)?, &args)
@@ -120,10 +120,11 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         Some(Verb::Get(args)) => read::get(Desk::open_for(context, Purpose::Look)?, &args),
         Some(Verb::Describe(args)) => read::describe(open_for(context, &[&args.name])?, &args.name),
         Some(Verb::Events(args)) => events::events(&context, &args),
-        Some(Verb::Apply(args)) => {
-            change::apply(Desk::open_for(context, purpose_of(&args))?, &args)
+        Some(Verb::Trust(args)) => trust::trust(&context, &args),
+        Some(Verb::Apply(args)) => change::apply(fresh(context, purpose_of(&args))?, &args),
+        Some(Verb::Controller(args)) => {
+            controller::run(fresh(context, Purpose::Later)?, args.interval.0)
         }
-        Some(Verb::Controller(_)) => controller::run(Desk::open(context)?),
         Some(Verb::Start(args)) => change::start(open_for_all(context, &args.names)?, &args),
         Some(Verb::Stop(args)) => change::stop(open_for_all(context, &args.names)?, &args),
         Some(Verb::Restart(args)) => change::restart(open_for_all(context, &args.names)?, &args),
@@ -147,6 +148,12 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::Usage, "__launch is run by panes, not by people"))
         }
     }
+}
+
+/// Opens the fleet by its newest manifest, where that comes from elsewhere.
+fn fresh(context: Context, purpose: Purpose) -> Result<Desk, Failure> {
+    source::refresh(&context)?;
+    Desk::open_for(context, purpose)
 }
 
 fn purpose_of(args: &args::Apply) -> Purpose {
@@ -189,6 +196,9 @@ pub fn load(context: &Context, manifest: &Path) -> Result<Fleet, Failure> {
 /// # Errors
 /// When standard input, asked for with `-f -`, cannot be read.
 pub fn try_load(context: &Context, manifest: &Path) -> Result<Result<Fleet, Problems>, Failure> {
+    if let Some(source) = Source::of(context, manifest) {
+        return source.load(context);
+    }
     let local = !context.reads_stdin();
     let input = Input { path: manifest.to_owned(), home: context.home.clone(), local };
     if local {

@@ -12,6 +12,7 @@ mod entry;
 mod fetch;
 mod ground;
 mod inspect;
+mod mirror;
 mod rebuild;
 mod risk;
 mod salvage;
@@ -23,6 +24,7 @@ mod walk;
 mod within;
 
 pub use checkout::{Checkout, top_of};
+pub use mirror::{Mark, Mirror};
 pub use risk::{Occupant, Occupants};
 pub use tree::{RevisionError, Tree, TreeError};
 

@@ -53,6 +53,12 @@ pub struct Global {
     /// The manifest, the directory that holds one, or - for standard input (validate and diff)
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub file: Option<PathBuf>,
+    /// A manifest in a git repository elsewhere: what is at a commit of it is in force
+    #[arg(long, global = true, value_name = "URL#REF:FILE", conflicts_with = "file")]
+    pub source: Option<String>,
+    /// With --source: what `path` and `env_file` of the manifest start from; remembered
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Choice,
@@ -98,6 +104,8 @@ pub enum Verb {
     Trash(Trash),
     /// Be in a session's pane
     Attach(Attach),
+    /// Agree to what a commit of a git source runs on this machine
+    Trust(Trust),
     /// Print the JSON schema of an output
     Schema(Schema),
     /// Tell the version of this program, of tmux and of git
@@ -266,11 +274,15 @@ SIGHUP: look now. SIGTERM, Ctrl-C: finish the running step and end; the sessions
 
 Examples:
   fleetctl controller
-  fleetctl controller --log-format json 2>> controller.log")]
+  fleetctl controller --log-format json 2>> controller.log
+  fleetctl controller --source https://example.org/fleets#main:shop.yaml --root ~/shop")]
 pub struct Controller {
     /// The form of the log on standard error
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub log_format: LogForm,
+    /// How often a git source is fetched
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub interval: Period,
 }
 
 /// How the log is written.
@@ -506,6 +518,25 @@ Inside tmux the client switches to it; elsewhere it attaches (leave with the pre
 pub struct Attach {
     /// The session
     pub name: Target,
+}
+
+/// `trust`
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "\
+A commit of a git source that changes what runs (command, setup, teardown, wrap, args, env, env_file,
+mode, agents) is held until a human agrees to it. One that changes nothing of these is taken by itself.
+
+Examples:
+  fleetctl trust                       what waits for your word
+  fleetctl trust 9ab12f0
+  fleetctl trust 9ab12f0 --always      this one, and all that come after it")]
+pub struct Trust {
+    /// The commit, or the beginning of its id
+    #[arg(value_name = "REV")]
+    pub revision: Option<String>,
+    /// Whatever comes after it, too
+    #[arg(long, requires = "revision")]
+    pub always: bool,
 }
 
 /// `schema`

@@ -73,8 +73,9 @@ fn kind(context: &Context, base: &str) -> Base {
 
 /// The manifest as it was named, absolute; where it leads is not asked.
 fn named(context: &Context) -> Result<PathBuf, Failure> {
-    if context.reads_stdin() {
-        let message = "--base compares a manifest in its place, not standard input";
+    if context.reads_stdin() || context.global.source.is_some() {
+        let message =
+            "--base compares a manifest in its place, not standard input nor a git source";
         return Err(Failure::new(Exit::Usage, message).with_help("name a file: -f FILE"));
     }
     let given = context.global.file.clone();

@@ -2,6 +2,7 @@
 //! on plain values. Invariant: two runs with equal contexts over an equal world say the same.
 
 use crate::cli::args::{Global, LogForm, Verb};
+use crate::cli::source::Source;
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::{Installation, Name, Uid};
 use crate::process::alive;
@@ -139,6 +140,14 @@ impl Context {
         if let Some(given) = &self.global.file {
             return self.named(given, "-f");
         }
+        if let Some(given) = &self.global.source {
+            return Source::of(self, Path::new(given)).map(|source| source.identity).ok_or_else(
+                || {
+                    Failure::new(Exit::Usage, format!("{given} is no git source"))
+                        .with_help("a git source is URL#REF:FILE, such as ../shop#main:fleet.yaml")
+                },
+            );
+        }
         if let Some(given) = self.env.get("FLEETCTL_FILE") {
             return self.named(Path::new(given), "$FLEETCTL_FILE");
         }
@@ -169,6 +178,9 @@ impl Context {
     }
 
     fn named(&self, given: &Path, by: &str) -> Result<PathBuf, Failure> {
+        if let Some(source) = Source::of(self, given) {
+            return Ok(source.identity);
+        }
         let path = self.cwd.join(given);
         let path = if path.is_dir() { path.join("fleet.yaml") } else { path };
         path.canonicalize().map_err(|error| {
@@ -181,12 +193,16 @@ impl Context {
     fn only_known(&self) -> Result<PathBuf, Failure> {
         let known = self.known_fleets();
         match known.as_slice() {
-            [(_, Some(manifest))] if manifest.is_file() => Ok(manifest.clone()),
+            [(_, Some(manifest))] if self.is_there(manifest) => Ok(manifest.clone()),
             many => {
                 let fleets = many.iter().filter_map(|(name, _)| name.parse().ok()).collect();
                 Err(Failure::from(Trouble::NoManifest { from: self.cwd.clone(), fleets }))
             }
         }
+    }
+
+    fn is_there(&self, manifest: &Path) -> bool {
+        manifest.is_file() || Source::of(self, manifest).is_some()
     }
 
     /// The same surroundings, about a fleet that is known here.
@@ -300,7 +316,7 @@ impl Context {
             let store = Store::open_to_read(&self.fleet_state(&fleet)).ok().flatten()?;
             store.records().ok()?.sessions.contains_key(&uid).then_some(manifest?)
         });
-        known.into_iter().find(|manifest| manifest.is_file())
+        known.into_iter().find(|manifest| self.is_there(manifest))
     }
 
     /// The tmux socket that a manifest names, as an absolute path.

@@ -5,6 +5,8 @@ use super::context::Context;
 use super::converge;
 use super::desk::{Desk, options};
 use super::output;
+use super::poll::poll;
+use super::source::Source;
 use crate::error::{Exit, Failure, Trouble};
 use crate::manifest::fleet::{Fleet, Reads};
 use crate::plan::{Pace, Policy, Removals, Verdict};
@@ -29,12 +31,12 @@ use tokio::sync::{mpsc, watch};
 ///
 /// # Errors
 /// Locked when another controller or verb is at work; refused as any verb that changes; what ended the loop.
-pub fn run(mut desk: Desk) -> Result<Exit, Failure> {
+pub fn run(mut desk: Desk, interval: Duration) -> Result<Exit, Failure> {
     let lock = take_lock(&desk)?;
     let writing = converge::open_with(&mut desk, lock)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| cannot("begin", &error))?;
-    let ended = runtime.block_on(keep_fleet(desk, writing));
+    let ended = runtime.block_on(keep_fleet(desk, writing, interval));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -64,7 +66,11 @@ fn cannot(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("the controller cannot {what}: {error}"))
 }
 
-async fn keep_fleet(desk: Desk, writing: converge::Writing) -> Result<Exit, Failure> {
+async fn keep_fleet(
+    desk: Desk,
+    writing: converge::Writing,
+    interval: Duration,
+) -> Result<Exit, Failure> {
     let (store, lock) = writing.apart();
     let directory = desk.paths.directory().to_owned();
     let listener =
@@ -76,6 +82,9 @@ async fn keep_fleet(desk: Desk, writing: converge::Writing) -> Result<Exit, Fail
     let (causes_in, causes) = mpsc::unbounded_channel();
     let halt = heed_signals(Arc::clone(&desk.live.halt), causes_in.clone())
         .map_err(|error| cannot("be told to end", &error))?;
+    if let Some(source) = Source::of(&desk.context, &desk.manifest) {
+        tokio::spawn(poll(source, desk.context.clone(), interval, causes_in.clone()));
+    }
     tokio::spawn(translate(hints, causes_in));
     let alarm = alarm::on_boot_clock().map_err(|error| cannot("have a timer", &error))?;
     let mut inlets = Inlets { hints: causes, asking, halt, alarm };

@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::render::View;
 use crate::render::describe::{self as page, Event};
 use crate::render::github::{Place, plan_commands};
+use crate::render::json::schema::Form;
 use crate::render::markdown::plan_markdown;
 use crate::render::plan::plan_text;
 use crate::render::words::plural;
@@ -146,6 +147,15 @@ fn events(desk: &Desk, name: &str) -> Result<Vec<Event>, Failure> {
         .map(|kept| kept.event)
         .map(|event| Event { at: event.at, text: format!("{}: {}", event.verb, event.text) })
         .collect())
+}
+
+/// `schema`.
+///
+/// # Errors
+/// When nothing can be written.
+pub fn schema(form: Form) -> Result<Exit, Failure> {
+    output::out(&json::schema::schema(form))?;
+    Ok(Exit::Done)
 }
 
 /// `version`.

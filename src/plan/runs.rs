@@ -1,6 +1,7 @@
 //! What a manifest makes a machine run: the fields that name programs, their arguments or what they may do.
 //! Owns which these are. Invariant: nothing that a session starts comes from a field that is not among them.
 
+use super::compare::Comparison;
 use super::{Change, ChangeClass};
 use crate::manifest::fleet::Session;
 use std::collections::BTreeMap;
@@ -36,6 +37,17 @@ pub fn fields_of(session: &Session) -> Vec<Change> {
         changes.collect::<Vec<_>>()
     };
     classes.into_iter().flat_map(|(class, values)| of(class, values)).collect()
+}
+
+/// What a comparison brings that runs, one line a session: `api: command, mode`. What only goes runs nothing.
+#[must_use]
+pub fn new_runs(comparison: &Comparison) -> Vec<String> {
+    let differs = comparison.sessions.iter().filter_map(|one| {
+        let run = one.changes.iter().filter(|change| runs(&change.field));
+        let fields: Vec<&str> = run.map(|change| change.field.as_str()).collect();
+        (!fields.is_empty()).then(|| format!("{}: {}", one.name, fields.join(", ")))
+    });
+    differs.collect()
 }
 
 #[cfg(test)]

@@ -68,6 +68,21 @@ pub fn told_changes(one: &Difference) -> Vec<Change> {
     told.cloned().collect()
 }
 
+/// What a comparison brings that runs on the machine, session by session.
+#[must_use]
+pub fn runs_text(comparison: &Comparison, view: &View) -> String {
+    let mut out = String::new();
+    for one in &comparison.sessions {
+        let run = one.changes.iter().filter(|change| runs(&change.field)).cloned();
+        let run: Vec<Change> = run.collect();
+        if !run.is_empty() {
+            out.push_str(&format!("{}\n", view.style.paint(tone(one.effect()), one.name.as_str())));
+            change_lines(&mut out, &run, view);
+        }
+    }
+    out
+}
+
 fn header(comparison: &Comparison, sides: &Sides, view: &View) -> String {
     let fleet = comparison.fleet.as_str();
     let compared = compared(comparison, sides);

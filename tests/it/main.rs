@@ -46,6 +46,7 @@ mod retire_yard;
 mod sandbox;
 mod screens;
 mod shop;
+mod sources;
 mod stage;
 mod tmux_act;
 mod tmux_look;
