@@ -37,6 +37,8 @@ use std::time::Duration;
 
 /// How long a look may take.
 const LOOK: Duration = Duration::from_secs(30);
+/// Set for every child that only looks, so that another fleetctl does not take it for work of the user's.
+pub const LOOKS: (&str, &str) = ("FLEETCTL_LOOKS", "1");
 /// How long an act may take: a checkout of a large repository, with its filters and hooks.
 const ACT: Duration = Duration::from_secs(900);
 
@@ -247,7 +249,9 @@ impl Git {
         let strict =
             ["core.untrackedCache=false", "core.checkStat=default", "core.trustctime=true"];
         let args = strict.iter().flat_map(|setting| ["-c", setting]);
-        self.child(directory).args(args).env("GIT_OPTIONAL_LOCKS", "0").limit(LOOK)
+        let (mark, value) = LOOKS;
+        let child = self.child(directory).args(args).env("GIT_OPTIONAL_LOCKS", "0");
+        child.env(mark, value).limit(LOOK)
     }
 
     /// A child that acts as the user's own git would, hooks included.

@@ -1,7 +1,7 @@
 //! The second look: what a plan asked for, and no more.
 
 use super::Live;
-use crate::git::{Occupant, Occupants};
+use crate::git::{LOOKS, Occupant, Occupants};
 use crate::process::alive::{self, Inside};
 use crate::snapshot::{
     Answers, Blind, Company, Evidence, Marked, Observed, PaneId, Question, TranscriptAt, Work,
@@ -10,6 +10,13 @@ use crate::snapshot::{
 use globset::GlobBuilder;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// A child of a fleetctl that is looking at the same worktree: `get -w`, say. One whose environment cannot be
+/// read is not.
+fn only_looks(pid: u32) -> bool {
+    let (mark, value) = LOOKS;
+    matches!(alive::carries(pid, mark, value), Ok(true))
+}
 
 impl Live {
     pub(super) fn answers(&self, questions: &BTreeSet<Question>) -> Answers {
@@ -63,7 +70,9 @@ impl Live {
             Ok(inside) => inside,
             Err(error) => return Observed::Unknown(blind(error)),
         };
-        let staying = inside.into_iter().filter(|process| !at.sids.contains(&process.session));
+        let staying = inside
+            .into_iter()
+            .filter(|process| !at.sids.contains(&process.session) && !only_looks(process.pid));
         Observed::Known(staying.map(|process| self.occupant(process)).collect())
     }
 
