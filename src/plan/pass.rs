@@ -10,9 +10,10 @@ use crate::manifest::fleet::{Fleet, Session, Worktree};
 use crate::name::{Name, Uid};
 use crate::record::{EndKind, IntentKind, Place, Record, Records, StopReason};
 use crate::snapshot::{
-    Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, Process, Question,
-    Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
+    Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, PortsAt, Process,
+    Question, Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
 };
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,8 @@ pub(super) struct Pass<'a> {
     pub(super) claimed_ports: HashSet<u16>,
     /// The ports of sessions once their steps are done.
     pub(super) allotted: BTreeMap<Name, Ports>,
+    /// The one question about ports, once it is needed.
+    pub(super) ports_at: OnceCell<PortsAt>,
     sharers: HashMap<&'a Path, Vec<&'a Record>>,
     tmux_names: HashMap<&'a str, Uid>,
     own_paths: HashMap<&'a Path, Uid>,
@@ -103,6 +106,7 @@ impl<'a> Pass<'a> {
             claimed_tmux: HashSet::new(),
             claimed_ports: HashSet::new(),
             allotted: BTreeMap::new(),
+            ports_at: OnceCell::new(),
             sharers: HashMap::new(),
             tmux_names: HashMap::new(),
             own_paths: HashMap::new(),

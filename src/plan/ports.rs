@@ -43,45 +43,45 @@ impl<'a> Pass<'a> {
     }
 
     /// The one question about ports that a plan asks: it covers every session that may need the answer.
-    fn ports_at(&self) -> PortsAt {
-        let mut at =
-            PortsAt { pool: None, wanted: 0, given: BTreeSet::new(), kept: BTreeSet::new() };
-        at.pool = self.fleet.settings.ports.map(|pool| (pool.first, pool.last));
-        for (name, session) in &self.fleet.sessions {
-            let record = self.names.record(name);
-            let had = kept(session, record);
-            at.wanted += session.ports.iter().filter(|name| !had.contains_key(*name)).count();
-            if record.is_some_and(|record| !self.is_alive(record.uid)) {
-                at.kept.extend(had.values());
+    fn ports_at(&self) -> &PortsAt {
+        self.ports_at.get_or_init(|| {
+            let pool = self.fleet.settings.ports.map(|pool| (pool.first, pool.last));
+            let given = self.records.sessions.values().flat_map(|record| record.ports.values());
+            let given = given.copied().collect();
+            let mut at = PortsAt { pool, wanted: 0, given, kept: BTreeSet::new() };
+            for (name, session) in &self.fleet.sessions {
+                let record = self.names.record(name);
+                let had = kept(session, record);
+                at.wanted += session.ports.iter().filter(|name| !had.contains_key(*name)).count();
+                if record.is_some_and(|record| !self.is_alive(record.uid)) {
+                    at.kept.extend(had.values());
+                }
             }
-        }
-        at.given = self.records.sessions.values().flat_map(|r| r.ports.values().copied()).collect();
-        at
+            at
+        })
     }
 
     fn ports_are_unseen(&self) -> bool {
-        let answer = self.snapshot.answers.ports.get(&self.ports_at());
+        let answer = self.snapshot.answers.ports.get(self.ports_at());
         matches!(answer, Some(Observed::Unknown(_)))
     }
 
     fn ports_seen(&mut self) -> Result<Option<&'a PortsSeen>, Refusal> {
-        let at = self.ports_at();
-        let answer = self.snapshot.answers.ports.get(&at);
-        self.answered(Question::Ports(at), answer, || "the ports of this machine".into())
+        let answer = self.snapshot.answers.ports.get(self.ports_at());
+        if let Some(Observed::Known(seen)) = answer {
+            return Ok(Some(seen));
+        }
+        let question = Question::Ports(self.ports_at().clone());
+        self.answered(question, answer, || "the ports of this machine".into())
     }
 
     fn free_port(&self, seen: Option<&PortsSeen>) -> Option<u16> {
         let pool = self.fleet.settings.ports?;
-        let given = |port: &u16| {
-            self.records
-                .sessions
-                .values()
-                .any(|record| record.ports.values().any(|own| own == port))
-        };
+        let given = &self.ports_at().given;
         let taken = |port: &u16| seen.is_some_and(|seen| seen.taken.contains_key(port));
-        (pool.first..=pool.last)
-            .filter(|port| !self.claimed_ports.contains(port) && !taken(port))
-            .find(|port| !given(port))
+        (pool.first..=pool.last).find(|port| {
+            !given.contains(port) && !self.claimed_ports.contains(port) && !taken(port)
+        })
     }
 
     /// The pool is used up: by whom, and how many each has.
@@ -110,7 +110,7 @@ impl<'a> Pass<'a> {
         if self.fleet.sessions.values().all(|session| session.ports.is_empty()) {
             return;
         }
-        let seen = self.snapshot.answers.ports.get(&self.ports_at()).and_then(Observed::known);
+        let seen = self.snapshot.answers.ports.get(self.ports_at()).and_then(Observed::known);
         for entry in entries {
             let Some(session) = self.fleet.sessions.get(&entry.name) else { continue };
             let record = entry.uid.and_then(|uid| self.records.sessions.get(&uid));

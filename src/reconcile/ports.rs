@@ -5,31 +5,44 @@
 use super::StepResult;
 use super::execute::Executor;
 use crate::name::Name;
-use crate::plan::Ports;
+use crate::plan::Entry;
 use crate::snapshot::{Observed, PortsAt, Question};
 use crate::world::World;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<W: World + ?Sized> Executor<'_, '_, W> {
-    /// Refuses a start whose new ports are taken by now, or cannot be looked at.
-    pub(super) fn refuse_taken_ports(&mut self, name: &Name, had: &Ports) -> Option<StepResult> {
-        let allotted = self.ports.get(name)?;
-        let new = allotted.iter().filter(|(name, _)| !had.contains_key(*name));
-        let kept: BTreeSet<u16> = new.map(|(_, port)| *port).collect();
+    /// The sessions of a batch that would be the first to use a port which is taken by now, or which cannot be
+    /// looked at, and why they are not started.
+    pub(super) fn taken_meanwhile(&mut self, batch: &[&Entry]) -> BTreeMap<Name, StepResult> {
+        let new: Vec<(Name, BTreeSet<u16>)> =
+            batch.iter().map(|entry| (entry.name.clone(), self.new_ports(entry))).collect();
+        let kept: BTreeSet<u16> = new.iter().flat_map(|(_, ports)| ports).copied().collect();
         if kept.is_empty() {
-            return None;
+            return BTreeMap::new();
         }
-        let at = PortsAt { pool: None, wanted: 0, given: BTreeSet::new(), kept: kept.clone() };
+        let at = PortsAt { pool: None, wanted: 0, given: BTreeSet::new(), kept };
         let mut answers = self.site.world.answer(&BTreeSet::from([Question::Ports(at.clone())]));
-        match answers.ports.remove(&at) {
-            Some(Observed::Known(seen)) => {
-                let (port, by) = seen.taken.iter().find(|(port, _)| kept.contains(port))?;
-                Some(StepResult::Failed(format!("port {port} was taken meanwhile by {by}")))
-            }
+        let seen = match answers.ports.remove(&at) {
+            Some(Observed::Known(seen)) => seen,
+            Some(Observed::Absent(_)) | None => return BTreeMap::new(),
             Some(Observed::Unknown(blind)) => {
-                Some(StepResult::Failed(format!("{}: {}", blind.what, blind.cause)))
+                let unseen = || StepResult::Failed(format!("{}: {}", blind.what, blind.cause));
+                let wanted = new.into_iter().filter(|(_, ports)| !ports.is_empty());
+                return wanted.map(|(name, _)| (name, unseen())).collect();
             }
-            Some(Observed::Absent(_)) | None => None,
-        }
+        };
+        let refused = new.into_iter().filter_map(|(name, ports)| {
+            let (port, by) = seen.taken.iter().find(|(port, _)| ports.contains(port))?;
+            let why = format!("port {port} was taken meanwhile by {by}");
+            Some((name, StepResult::Failed(why)))
+        });
+        refused.collect()
+    }
+
+    fn new_ports(&self, entry: &Entry) -> BTreeSet<u16> {
+        let record = entry.uid.and_then(|uid| self.records.sessions.get(&uid));
+        let had = |name: &String| record.is_some_and(|record| record.ports.contains_key(name));
+        let allotted = self.ports.get(&entry.name).into_iter().flatten();
+        allotted.filter(|(name, _)| !had(name)).map(|(_, port)| *port).collect()
     }
 }

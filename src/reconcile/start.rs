@@ -96,9 +96,11 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         while !rest.is_empty() && self.site.world.may_go_on() {
             let taken = self.batch(plan, rest);
             let (now, later) = rest.split_at(taken);
+            let entries: Vec<&Entry> = now.iter().map(|index| &plan.entries[*index]).collect();
+            let refused = self.taken_meanwhile(&entries);
             let mut batch = Vec::with_capacity(taken);
-            for &index in now {
-                batch.extend(self.prepare(&plan.entries[index]));
+            for entry in entries {
+                batch.extend(self.prepare(entry, refused.get(&entry.name)));
             }
             self.start_batch(batch)?;
             rest = later;
@@ -125,7 +127,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         order.len().min(BATCH)
     }
 
-    fn prepare(&mut self, entry: &Entry) -> Option<Starting> {
+    fn prepare(&mut self, entry: &Entry, refused: Option<&StepResult>) -> Option<Starting> {
         let step = step_of(entry)?;
         let verb = verb_of(step);
         let begun = self.now();
@@ -135,9 +137,8 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.ended(&entry.name, verb, (begun, result));
             return None;
         }
-        let had = entry.uid.and_then(|uid| self.record(uid)).map(|record| record.ports);
-        if let Some(result) = self.refuse_taken_ports(&entry.name, &had.unwrap_or_default()) {
-            self.ended(&entry.name, verb, (begun, result));
+        if let Some(result) = refused {
+            self.ended(&entry.name, verb, (begun, result.clone()));
             return None;
         }
         let session = self.site.fleet.sessions.get(&entry.name).cloned();
