@@ -316,11 +316,25 @@ fn pass(desk: &mut Desk, writing: &mut Writing, ask: &Ask) -> Result<Exit, Failu
     progress.clear();
     let took = Duration::try_from(desk.live.now().duration_since(begun)).unwrap_or_default();
     report(desk, &plan, &outcome, took)?;
+    if !writing.turn.as_ref().is_some_and(Turn::is_lent) {
+        tell_that_nobody_watches(desk, ask, &plan);
+    }
     Ok(if ask.strict_names {
         verdict::of_verb(&plan, &outcome)
     } else {
         verdict::of_pass(&plan, &outcome, ask.strict)
     })
+}
+
+/// What an `apply` leaves for later is done by a controller, or by nobody.
+fn tell_that_nobody_watches(desk: &Desk, ask: &Ask, plan: &Plan) {
+    let about_one = ask.strict_names || !ask.policy.requests.is_empty();
+    if about_one || ask.wait.is_some() {
+        return;
+    }
+    if let Some(line) = verdict::unwatched(plan, &desk.view().command("controller")) {
+        output::say(&line);
+    }
 }
 
 fn has_news(plan: &Plan) -> bool {

@@ -93,6 +93,25 @@ pub fn cannot_see(plan: &Plan) -> bool {
         || plan.entries.iter().any(|entry| Kind::of(&entry.verdict) == Kind::Unknown)
 }
 
+/// What is to be said when nobody is there to do what waits for idleness or a place; `None` when nothing does.
+#[must_use]
+pub fn unwatched(plan: &Plan, controller: &str) -> Option<String> {
+    let kinds = |wanted: Kind| {
+        let entries = plan.entries.iter().filter(|entry| {
+            Kind::of(&entry.verdict) == wanted
+                || entry.deferred.as_ref().is_some_and(|hold| Kind::of_hold(&hold.reason) == wanted)
+        });
+        entries.count()
+    };
+    let told: Vec<String> = [Kind::Deferred, Kind::Queued]
+        .into_iter()
+        .filter(|kind| kinds(*kind) > 0)
+        .map(|kind| format!("{} {}", kinds(kind), kind.counted()))
+        .collect();
+    let what = (!told.is_empty()).then(|| told.join(" and "))?;
+    Some(format!("{what}: nobody keeps watch; run: {controller}"))
+}
+
 /// The sessions that wait for idleness, a place or another session.
 #[must_use]
 pub fn waiting(plan: &Plan) -> Vec<&str> {

@@ -1,11 +1,11 @@
 //! `events`: what happened is told by name, and what happens as it comes, also before there is a store.
 #![expect(clippy::unwrap_used, reason = "a test ends where its fixture fails")]
 
-use crate::sandbox::{SOON, eventually};
+use crate::sandbox::{SOON, Sandbox, eventually};
 use crate::shop::{FLEETCTL, SLEEP, Shop, json};
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 
 /// A program that goes on, and the file that it writes to.
 pub struct Watching {
@@ -16,9 +16,13 @@ pub struct Watching {
 impl Watching {
     /// Begins; `name` tells two of one test apart.
     pub fn begin(shop: &Shop, name: &str, args: &[&str]) -> Self {
-        let said = shop.sandbox.path(name);
-        let mut command = shop.command(FLEETCTL);
-        let errors = File::create(shop.sandbox.path(&format!("{name}.err"))).unwrap();
+        Self::of(&mut shop.command(FLEETCTL), &shop.sandbox, (name, args))
+    }
+
+    /// Begins with a command of another fixture's.
+    pub fn of(command: &mut Command, sandbox: &Sandbox, (name, args): (&str, &[&str])) -> Self {
+        let said = sandbox.path(name);
+        let errors = File::create(sandbox.path(&format!("{name}.err"))).unwrap();
         command.args(args).stdout(File::create(&said).unwrap()).stderr(errors);
         Self { child: command.spawn().unwrap(), said }
     }

@@ -1,7 +1,9 @@
 //! `wait` and `get -w`: they only look, and tell what came of what others do.
 
+use crate::controller::Controller;
 use crate::sandbox::{SOON, eventually};
 use crate::shop::{SLEEP, Shop};
+use crate::stage::Stage;
 use crate::verbs_events::Watching;
 use fleetctl::process;
 use std::time::Duration;
@@ -147,4 +149,64 @@ fn conditions_tell_since_when_and_stay_as_long_as_nothing_changes() {
     assert!(again["since"].as_str() > stopped["since"].as_str(), "{again} after {stopped}");
     assert_eq!(condition("b", "synced")["since"], shop.session("b")["record"]["created"]);
     shop.run(&["describe", "a"]).ok().says("synced        true for").says("running       true for");
+}
+
+const CROWD: &str = "\
+max_running: 1
+defaults: {agent: claude, worktree: false, mode: plan, prompt: Look.}
+sessions: {one: {}, two: {}}
+";
+
+#[test]
+fn an_apply_says_when_nobody_is_there_to_go_on() {
+    let stage = Stage::new(CROWD);
+    stage.program("claude", "#!/bin/sh\nexec sleep 100000\n");
+    let alone = stage.apply(&[]).ok();
+    let line = "1 queued: nobody keeps watch; run: fleetctl controller\n";
+    assert!(alone.stderr.ends_with(line), "{alone:#?}");
+    stage.fleet(&CROWD.replace("Look.}", "Look., model: opus}"));
+    let alone = stage.apply(&[]).ok();
+    let both = "1 deferred and 1 queued: nobody keeps watch; run: fleetctl controller\n";
+    assert!(alone.stderr.ends_with(both), "{alone:#?}");
+    assert!(!stage.apply(&["--wait", "--timeout", "1s"]).stderr.contains("nobody"));
+    let controller = Controller::of(&stage);
+    let kept = stage.apply(&[]).ok();
+    assert!(!kept.stderr.contains("nobody"), "{kept:#?}");
+    assert_eq!(controller.end(), 0);
+}
+
+#[test]
+fn what_a_controller_does_is_waited_for_and_watched() {
+    let stage = Stage::new("sessions: {a: {command: sleep 1000}, b: {command: sleep 1000}}");
+    let begin = |name: &str, args: &[&str]| {
+        let mut command = stage.command(env!("CARGO_BIN_EXE_fleetctl"));
+        Watching::of(command.current_dir(stage.top()), &stage, (name, args))
+    };
+    let wait = begin("wait", &["wait", "--for", "synced", "--timeout", "60s"]);
+    let list = begin("list", &["get", "-w"]);
+    let events = begin("events", &["events", "-w"]);
+    let controller = Controller::of(&stage);
+    events.says("  b  create: done");
+    assert_eq!(wait.ended(), Some(0));
+    let made = |text: &str| text.lines().filter(|line| line.contains("healthy")).count() >= 2;
+    eventually(SOON, "both are listed as healthy", || made(&list.text()));
+    stage.tmux(&["kill-session", "-t", "=shop/a"]).ok();
+    events.says("  a  start: done");
+    stage.verb(&["wait", "a", "--for", "running", "--timeout", "10s"]).ok();
+    stage.fleet("sessions: {b: {command: sleep 1000}}\nprune: 0s");
+    stage.verb(&["wait", "a", "--for", "gone", "--timeout", "20s"]).ok().says("a: gone");
+    assert_eq!(controller.end(), 0);
+}
+
+#[test]
+fn a_look_that_is_under_way_in_a_worktree_is_no_work_at_risk() {
+    let stage = Stage::applied("sessions: {a: {command: sleep 1000}}");
+    let mut looking = stage.command("sleep");
+    let looking = looking.arg("1000").env("FLEETCTL_LOOKS", "1").current_dir(stage.worktree("a"));
+    let mut looking = looking.spawn().expect("it begins");
+    let gone = stage.becomes("sessions: {}\nprune: 0s");
+    assert!(gone.stdout.contains("max-decommission"), "{gone:#?}");
+    let gone = stage.apply(&["--yes", "--max-decommission", "1"]).ok();
+    assert!(gone.stdout.contains("restore a") && !stage.worktree("a").exists(), "{gone:#?}");
+    looking.kill().and_then(|()| looking.wait()).expect("it ends");
 }
