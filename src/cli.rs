@@ -17,7 +17,10 @@ pub mod guard;
 pub mod output;
 pub mod poll;
 pub mod read;
+pub mod service;
 pub mod source;
+pub mod status;
+pub mod supervisor;
 pub mod trash;
 pub mod trust;
 pub mod turn;
@@ -31,7 +34,7 @@ use crate::manifest::fleet::Fleet;
 use crate::manifest::problem::Problems;
 use crate::manifest::{self, Input};
 use crate::render::style::Choice;
-use args::{Cli, TrashVerb, Verb};
+use args::{Cli, ControllerVerb, TrashVerb, Verb};
 use clap::{CommandFactory, Parser, ValueEnum};
 use context::{Context, Logging};
 use desk::Desk;
@@ -122,9 +125,7 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
         Some(Verb::Events(args)) => events::events(&context, &args),
         Some(Verb::Trust(args)) => trust::trust(&context, &args),
         Some(Verb::Apply(args)) => change::apply(fresh(context, purpose_of(&args))?, &args),
-        Some(Verb::Controller(args)) => {
-            controller::run(fresh(context, Purpose::Later)?, args.interval.0)
-        }
+        Some(Verb::Controller(args)) => control(&args, context),
         Some(Verb::Start(args)) => change::start(open_for_all(context, &args.names)?, &args),
         Some(Verb::Stop(args)) => change::stop(open_for_all(context, &args.names)?, &args),
         Some(Verb::Restart(args)) => change::restart(open_for_all(context, &args.names)?, &args),
@@ -154,6 +155,15 @@ fn dispatch(verb: Option<Verb>, context: Context) -> Result<Exit, Failure> {
 fn fresh(context: Context, purpose: Purpose) -> Result<Desk, Failure> {
     source::refresh(&context)?;
     Desk::open_for(context, purpose)
+}
+
+fn control(args: &args::Controller, context: Context) -> Result<Exit, Failure> {
+    match args.verb {
+        None => controller::run(fresh(context, Purpose::Later)?, args.interval.0),
+        Some(ControllerVerb::Install) => service::install(&Desk::open(context)?),
+        Some(ControllerVerb::Uninstall) => service::uninstall(&context),
+        Some(ControllerVerb::Status { output }) => status::status(&context, output),
+    }
 }
 
 fn purpose_of(args: &args::Apply) -> Purpose {

@@ -25,6 +25,8 @@ pub struct Context {
     pub home: PathBuf,
     /// Where fleets keep their state: `$XDG_STATE_HOME/fleetctl`.
     pub state: PathBuf,
+    /// Where programs keep what the user set: `$XDG_CONFIG_HOME`.
+    pub config: PathBuf,
     /// The whole environment, for transcripts and for the tmux socket.
     pub env: BTreeMap<String, String>,
     /// This program, for `__launch`.
@@ -89,12 +91,12 @@ impl Context {
         let env = environment();
         let home = home(&env)?;
         let cwd = working_directory()?;
-        let state = env
-            .get("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .unwrap_or_else(|| home.join(".local/state"))
-            .join("fleetctl");
+        let place = |name: &str, usual: &str| {
+            let given = env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            given.unwrap_or_else(|| home.join(usual))
+        };
+        let state = place("XDG_STATE_HOME", ".local/state").join("fleetctl");
+        let config = place("XDG_CONFIG_HOME", ".config");
         let machine = machine_id()?;
         #[cfg(feature = "failpoints")]
         if let Some(at) = env.get("FLEETCTL_FAILPOINT").and_then(|text| text.parse().ok()) {
@@ -117,6 +119,7 @@ impl Context {
             cwd,
             home,
             state,
+            config,
             env,
             machine,
             global,

@@ -7,9 +7,10 @@ use super::desk::{Desk, options};
 use super::output;
 use super::poll::poll;
 use super::source::Source;
+use super::supervisor::Supervisor;
 use crate::error::{Exit, Failure, Trouble};
 use crate::manifest::fleet::{Fleet, Reads};
-use crate::plan::{Pace, Policy, Removals, Verdict};
+use crate::plan::{Entry, Pace, Policy, Removals, Verdict};
 use crate::reconcile::controller::{Inlets, KeepError, Outlets, Place, keep};
 use crate::reconcile::keep::{Keeper, Load, Passed, Seen};
 use crate::reconcile::turn::{Hello, Line, Listener};
@@ -80,7 +81,9 @@ async fn keep_fleet(
     let (hello_in, hello) = watch::channel(hello(&desk));
     let serving = tokio::spawn(listener.serve(hello, asking_in));
     let (causes_in, causes) = mpsc::unbounded_channel();
-    let halt = heed_signals(Arc::clone(&desk.live.halt), causes_in.clone())
+    let supervisor = Supervisor::of(&desk.context);
+    let heeding = (causes_in.clone(), supervisor.clone());
+    let halt = heed_signals(Arc::clone(&desk.live.halt), heeding)
         .map_err(|error| cannot("be told to end", &error))?;
     if let Some(source) = Source::of(&desk.context, &desk.manifest) {
         tokio::spawn(poll(source, desk.context.clone(), interval, causes_in.clone()));
@@ -89,7 +92,8 @@ async fn keep_fleet(
     let alarm = alarm::on_boot_clock().map_err(|error| cannot("have a timer", &error))?;
     let mut inlets = Inlets { hints: causes, asking, halt, alarm };
     let mut place = Place { directory: Some(directory), lock, hello: hello_in };
-    let mut teller = Teller::new(&desk, Watches::new(hints_in));
+    tokio::spawn(supervisor.clone().keep_alive());
+    let mut teller = Teller::new(&desk, Watches::new(hints_in), supervisor);
     let keeper = keeper(desk, store);
     let ended = keep(keeper, &mut place, &mut inlets, &mut teller).await;
     serving.abort();
@@ -120,7 +124,7 @@ fn hello(desk: &Desk) -> Hello {
 /// SIGTERM and SIGINT end the loop after the running step, SIGHUP wakes it.
 fn heed_signals(
     flag: Arc<AtomicBool>,
-    causes: mpsc::UnboundedSender<Cause>,
+    (causes, supervisor): (mpsc::UnboundedSender<Cause>, Supervisor),
 ) -> std::io::Result<watch::Receiver<bool>> {
     let (halt_in, halt) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
@@ -134,6 +138,7 @@ fn heed_signals(
                 _ = hup.recv() => hint(&causes, Cause::Hup),
             }
         }
+        supervisor.stopping();
         flag.store(true, Ordering::Relaxed);
         halt_in.send_replace(true);
     });
@@ -155,6 +160,7 @@ async fn translate(mut hints: mpsc::UnboundedReceiver<Hint>, causes: mpsc::Unbou
             Hint::Ended => hint(&causes, Cause::Ended),
             Hint::Blind { what, cause } => {
                 tracing::warn!(what, cause, "cannot be watched; it is looked at again and again");
+                hint(&causes, Cause::Resync);
             }
         }
     }
@@ -215,6 +221,7 @@ fn first_of(reports: &[crate::manifest::problem::Report]) -> String {
 /// What the loop tells, and what it wants watched.
 struct Teller {
     watches: Watches,
+    supervisor: Supervisor,
     context: Context,
     socket: PathBuf,
     manifest: PathBuf,
@@ -224,9 +231,10 @@ struct Teller {
 }
 
 impl Teller {
-    fn new(desk: &Desk, watches: Watches) -> Self {
+    fn new(desk: &Desk, watches: Watches, supervisor: Supervisor) -> Self {
         Self {
             watches,
+            supervisor,
             context: desk.context.clone(),
             socket: desk.socket.clone(),
             manifest: desk.manifest.clone(),
@@ -283,6 +291,7 @@ impl Outlets for Teller {
             None => tracing::debug!(causes, "nothing to do"),
         }
         self.tell_holds(passed);
+        self.supervisor.status(&status(passed));
         self.watches.polling()
     }
 
@@ -299,10 +308,25 @@ impl Outlets for Teller {
             tmux,
             processes: seen.processes.clone(),
         });
-        if let Some(line) = self.ready.take()
-            && let Err(failure) = output::out(&line)
-        {
+        let Some(line) = self.ready.take() else { return };
+        self.supervisor.ready();
+        if let Err(failure) = output::out(&line) {
             tracing::debug!(failure.message, "nobody reads that it is ready");
+        }
+    }
+}
+
+/// How the last pass left the fleet, in a few words.
+fn status(passed: &Passed) -> String {
+    match (&passed.error, &passed.plan) {
+        (Some(error), _) => crate::causes::in_one_line(error),
+        (None, None) => "no pass yet".to_owned(),
+        (None, Some(plan)) => {
+            let synced = |entry: &&Entry| matches!(entry.verdict, Verdict::Synced);
+            let held = |entry: &&Entry| matches!(entry.verdict, Verdict::Hold(_));
+            let (synced, held) =
+                (plan.entries.iter().filter(synced), plan.entries.iter().filter(held));
+            format!("{} sessions as the file says, {} held", synced.count(), held.count())
         }
     }
 }

@@ -45,6 +45,7 @@ mod retire_work;
 mod retire_yard;
 mod sandbox;
 mod screens;
+mod service;
 mod shop;
 mod sources;
 mod stage;

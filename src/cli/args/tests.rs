@@ -31,6 +31,10 @@ fn every_verb_parses_with_its_flags() {
         "apply a b -l team=red --yes --now a --wait --timeout 5m --strict --fetch --take-over",
         "apply --prune --max-decommission 12 --color never",
         "apply --dry-run -vv",
+        "controller --log-format json",
+        "controller install",
+        "controller uninstall",
+        "controller status -o json",
         "get",
         "get trash -o json",
         "get -w -o json",
@@ -65,6 +69,7 @@ fn every_verb_parses_with_its_flags() {
 fn contradictions_do_not_parse() {
     for line in [
         "apply a --prune",
+        "controller --log-format json install",
         "apply -l team=red --prune",
         "apply --dry-run --yes",
         "hold --all a",
