@@ -6,6 +6,7 @@ use crate::stage::Stage;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 /// A controller of a stage's fleet, ended when it is dropped.
@@ -16,7 +17,12 @@ pub struct Controller {
 impl Controller {
     /// Starts it and waits until it says that it is ready.
     pub fn of(stage: &Stage) -> Self {
-        let mut command = stage.command(env!("CARGO_BIN_EXE_fleetctl"));
+        Self::run_by(stage, Path::new(env!("CARGO_BIN_EXE_fleetctl")))
+    }
+
+    /// The same by another copy of the program.
+    pub fn run_by(stage: &Stage, program: &Path) -> Self {
+        let mut command = stage.command(program);
         let log = File::options().create(true).append(true).open(stage.path("log")).unwrap();
         command.current_dir(stage.top()).args(["controller", "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();

@@ -48,6 +48,7 @@ mod screens;
 mod service;
 mod shop;
 mod sources;
+mod soak;
 mod stage;
 mod tmux_act;
 mod tmux_look;
