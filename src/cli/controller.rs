@@ -221,6 +221,7 @@ fn first_of(reports: &[crate::manifest::problem::Report]) -> String {
 /// What the loop tells, and what it wants watched.
 struct Teller {
     watches: Watches,
+    followed: Followed,
     supervisor: Supervisor,
     context: Context,
     socket: PathBuf,
@@ -234,6 +235,7 @@ impl Teller {
     fn new(desk: &Desk, watches: Watches, supervisor: Supervisor) -> Self {
         Self {
             watches,
+            followed: Followed::default(),
             supervisor,
             context: desk.context.clone(),
             socket: desk.socket.clone(),
@@ -298,16 +300,16 @@ impl Outlets for Teller {
     fn follow(&mut self, seen: &Seen) {
         let Reads { mut files, directories } = seen.reads.clone();
         files.extend(head_of(&self.manifest));
-        let tmux = seen.server.clone().and_then(|server| {
-            let options = options(&self.context, &self.socket).ok()?;
-            Some((options, server))
-        });
-        self.watches.follow(&Followed {
-            files,
-            directories,
-            tmux,
-            processes: seen.processes.clone(),
-        });
+        (self.followed.files, self.followed.directories) = (files, directories);
+        // What could not be seen is watched as it was.
+        if let Some(seen) = &seen.tmux {
+            self.followed.tmux = seen.server.clone().and_then(|server| {
+                let options = options(&self.context, &self.socket).ok()?;
+                Some((options, server))
+            });
+            self.followed.processes.clone_from(&seen.processes);
+        }
+        self.watches.follow(&self.followed);
         let Some(line) = self.ready.take() else { return };
         self.supervisor.ready();
         if let Err(failure) = output::out(&line) {

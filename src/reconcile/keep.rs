@@ -9,7 +9,7 @@ use crate::manifest::fleet::{Fleet, Reads};
 use crate::name::Name;
 use crate::plan::{Failed, Plan, Policy};
 use crate::record::Records;
-use crate::snapshot::{Marked, PaneState, Snapshot};
+use crate::snapshot::{Marked, Observed, Pane, PaneState, ServerId, Snapshot};
 use crate::store::{self, Change, Store};
 use crate::world::World;
 use jiff::Timestamp;
@@ -77,8 +77,15 @@ pub struct Passed {
 pub struct Seen {
     /// What the fleet was made of.
     pub reads: Reads,
-    /// The tmux server.
-    pub server: Option<crate::snapshot::ServerId>,
+    /// The tmux server and the processes of our live panes in it; `None` where that could not be seen.
+    pub tmux: Option<SeenTmux>,
+}
+
+/// What there is to watch of tmux.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenTmux {
+    /// The server, if there is one.
+    pub server: Option<ServerId>,
     /// The processes of our live panes.
     pub processes: BTreeSet<u32>,
 }
@@ -98,7 +105,7 @@ impl<W: World> Keeper<W> {
         let reads = self.fleet.reads.clone();
         match self.try_pass(causes, on) {
             Ok((plan, outcome, seen)) => {
-                let rest = self.rest(&plan, &outcome);
+                let rest = self.rest(&plan, &outcome, &seen);
                 Passed { rest, plan: Some(plan), outcome, ..passed(seen) }
             }
             Err(error) => {
@@ -219,9 +226,12 @@ impl<W: World> Keeper<W> {
         Ok(())
     }
 
-    fn rest(&self, plan: &Plan, outcome: &Outcome) -> Rest {
+    fn rest(&self, plan: &Plan, outcome: &Outcome, seen: &Seen) -> Rest {
         if outcome.did_something() {
             return Rest::Again;
+        }
+        if seen.tmux.is_none() {
+            return Rest::Failed;
         }
         let left = |due: Timestamp| {
             let left = due.duration_since(self.world.now());
@@ -233,14 +243,17 @@ impl<W: World> Keeper<W> {
 }
 
 fn seen(fleet: &Fleet, snapshot: &Snapshot) -> Seen {
-    let server = snapshot.tmux.known();
-    let ours = server.iter().flat_map(|server| &server.panes).filter(|pane| {
+    let ours = |pane: &&Pane| {
         pane.state == PaneState::Alive
             && matches!(&pane.mark, Marked::Yes(mark) if mark.fleet == fleet.name)
-    });
-    Seen {
-        reads: fleet.reads.clone(),
-        processes: ours.map(|pane| pane.pid).collect(),
-        server: server.map(|server| server.id.clone()),
-    }
+    };
+    let tmux = match &snapshot.tmux {
+        Observed::Known(server) => Some(SeenTmux {
+            server: Some(server.id.clone()),
+            processes: server.panes.iter().filter(ours).map(|pane| pane.pid).collect(),
+        }),
+        Observed::Absent(_) => Some(SeenTmux::default()),
+        Observed::Unknown(_) => None,
+    };
+    Seen { reads: fleet.reads.clone(), tmux }
 }

@@ -74,7 +74,9 @@ impl Watches {
     pub fn follow(&mut self, followed: &Followed) {
         self.files.follow((&followed.files, &followed.directories));
         self.tmux.follow(followed.tmux.as_ref());
-        self.deaths.follow(&followed.processes);
+        // A server may let go of its clients and its socket some time before it is dead.
+        let server = followed.tmux.iter().map(|(_, server)| server.pid);
+        self.deaths.follow(&followed.processes.iter().copied().chain(server).collect());
     }
 
     /// How often to make a pass for the sake of what cannot be watched.
