@@ -160,10 +160,8 @@ impl Context {
         if let Some(given) = self.inside.and_then(|uid| self.manifest_of(uid)) {
             return Ok(given);
         }
-        if let Some(found) =
-            self.cwd.ancestors().map(|up| up.join("fleet.yaml")).find(|at| at.is_file())
-        {
-            return Ok(found);
+        if let Some(found) = self.near() {
+            return self.named(&found, "the working directory");
         }
         self.only_known()
     }
@@ -172,6 +170,27 @@ impl Context {
     #[must_use]
     pub fn step_summary(&self) -> Option<PathBuf> {
         self.env.get("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// The manifest here or above.
+    fn near(&self) -> Option<PathBuf> {
+        self.cwd.ancestors().map(|up| up.join("fleet.yaml")).find(|at| at.is_file())
+    }
+
+    fn is_source(&self, name: &Path) -> bool {
+        Source::of(self, name).is_some()
+    }
+
+    /// The path by which this run came to its manifest, links and all; none to a git source.
+    #[must_use]
+    pub fn way_to_manifest(&self) -> Option<PathBuf> {
+        let given = self.global.file.clone();
+        let given = given.or_else(|| self.env.get("FLEETCTL_FILE").map(PathBuf::from));
+        if self.global.source.is_some() || given.as_deref().is_some_and(|way| self.is_source(way)) {
+            return None;
+        }
+        let way = self.cwd.join(given.or_else(|| self.near())?);
+        Some(if way.is_dir() { way.join("fleet.yaml") } else { way })
     }
 
     /// The manifest is given on standard input.

@@ -21,7 +21,7 @@ use crate::render::words::hold::why;
 use crate::store::{Lock, LockError};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -188,6 +188,7 @@ fn load(desk: &Desk) -> Load {
     let (context, manifest) = (desk.context.clone(), desk.manifest.clone());
     let (name, socket) = (desk.fleet.name.clone(), desk.socket.clone());
     Box::new(move || {
+        refuse_other_target(&context, &manifest)?;
         let loaded = super::try_load(&context, &manifest).map_err(|failure| failure.message)?;
         let fleet: Fleet = loaded.map_err(|problems| first_of(&problems.reports()))?;
         if fleet.name != name {
@@ -202,6 +203,20 @@ fn load(desk: &Desk) -> Load {
             Err(failure) => Err(failure.message),
         }
     })
+}
+
+/// A link that leads to another file now names another manifest, which `apply` has to agree to.
+fn refuse_other_target(context: &Context, manifest: &Path) -> Result<(), String> {
+    match (context.way_to_manifest(), context.manifest()) {
+        (Some(way), Ok(now)) if now != manifest => Err(format!(
+            "{} leads to {} now; this controller keeps {}: end it, then apply --take-over",
+            way.display(),
+            now.display(),
+            manifest.display()
+        )),
+        // One that is gone cannot be read either, which says more.
+        _ => Ok(()),
+    }
 }
 
 fn first_of(reports: &[crate::manifest::problem::Report]) -> String {
@@ -299,7 +314,7 @@ impl Outlets for Teller {
 
     fn follow(&mut self, seen: &Seen) {
         let Reads { mut files, directories } = seen.reads.clone();
-        files.extend(head_of(&self.manifest));
+        files.extend(head_of(&self.manifest).into_iter().chain(self.context.way_to_manifest()));
         (self.followed.files, self.followed.directories) = (files, directories);
         // What could not be seen is watched as it was.
         if let Some(seen) = &seen.tmux {

@@ -9,6 +9,7 @@ use fleetctl::process::{alive, pause};
 use fleetctl::snapshot::{Marked, PaneState};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 /// How long a fleet is given to be as its file says once all is quiet: crashed sessions wait a while.
@@ -192,6 +193,34 @@ impl Siege {
         assert!(!self.stage.path("state/fleetctl/shop/controller.sock").exists());
         self.stage.converged();
     }
+}
+
+#[test]
+fn a_link_is_kept_for_the_file_behind_it_and_another_file_behind_it_is_not_taken_unasked() {
+    let stage = Stage::new(&file(&[], 0));
+    let (link, target) = (stage.top().join("fleet.yaml"), stage.top().join("v1.yaml"));
+    std::fs::rename(&link, &target).unwrap();
+    symlink("v1.yaml", &link).unwrap();
+    let controller = Some(Controller::of(&stage));
+    let siege = Siege { stage, dice: Dice(1), controller, guests: Vec::new(), turn: 0 };
+    siege.converges();
+    let before = STAY.map(|session| siege.stage.pid(session));
+    siege.stage.fleet_at("shop/v2.yaml", "shop", &file(&["x"], 0));
+    let leads_to = |to: &str| {
+        symlink(to, siege.stage.top().join("new")).unwrap();
+        std::fs::rename(siege.stage.top().join("new"), &link).unwrap();
+    };
+    let log = || std::fs::read_to_string(siege.stage.path("log")).unwrap();
+    leads_to("v2.yaml");
+    eventually(QUIET, "the other file is refused", || log().contains("leads to"));
+    assert!(!siege.stage.runs("x"));
+    leads_to("v1.yaml");
+    eventually(QUIET, "the first one is good again", || log().contains("is good again"));
+    siege.stage.fleet_at("shop/.v1.new", "shop", &file(&["y"], 0));
+    std::fs::rename(siege.stage.top().join(".v1.new"), &target).unwrap();
+    eventually(QUIET, "y is made", || siege.stage.runs("y"));
+    siege.converges();
+    assert_eq!(STAY.map(|session| siege.stage.pid(session)), before);
 }
 
 fn survives(seed: u64, time: Duration) {
