@@ -36,16 +36,30 @@ impl Dice {
     }
 }
 
-/// The file with some of those that come and go, and a variable that changes.
-fn file(guests: &[&str], turn: usize) -> String {
+/// What the file says of one that comes and goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guest {
+    Away,
+    Running,
+    Stopped,
+}
+
+/// The file with those that come and go, and a variable that changes.
+fn file(guests: [Guest; 3], turn: usize) -> String {
     let mut text = String::from("prune: 0s\nsessions:\n");
-    let sessions = STAY.iter().chain(guests);
-    for name in sessions {
-        let own = if *name == "d" { "" } else { ", worktree: false" };
-        let turn = if *name == "c" { turn } else { 0 };
-        text.push_str(&format!(
-            "  {name}: {{command: [sleep, '1000'], restart: always, on_change: now, env: {{TURN: '{turn}'}}{own}}}\n"
-        ));
+    let common = "command: [sleep, '1000'], restart: always, on_change: now";
+    for name in STAY {
+        let own = if name == "d" { "" } else { ", worktree: false" };
+        let turn = if name == "c" { turn } else { 0 };
+        text.push_str(&format!("  {name}: {{{common}, env: {{TURN: '{turn}'}}{own}}}\n"));
+    }
+    for (name, guest) in COME_AND_GO.iter().zip(guests) {
+        let state = match guest {
+            Guest::Away => continue,
+            Guest::Running => "running",
+            Guest::Stopped => "stopped",
+        };
+        text.push_str(&format!("  {name}: {{{common}, worktree: false, state: {state}}}\n"));
     }
     text
 }
@@ -55,15 +69,30 @@ struct Siege {
     stage: Stage,
     dice: Dice,
     controller: Option<Controller>,
-    guests: Vec<&'static str>,
+    guests: [Guest; 3],
     turn: usize,
+    /// How many removals and crashes are left before the fleet is held, or a session given up, as it must be.
+    removals: usize,
+    crashes: BTreeMap<&'static str, usize>,
 }
 
 impl Siege {
     fn new(seed: u64) -> Self {
-        let stage = Stage::new(&file(&[], 0));
-        let controller = Some(Controller::of(&stage));
-        let siege = Self { stage, dice: Dice(seed), controller, guests: Vec::new(), turn: 0 };
+        let stage = Stage::new(&file([Guest::Away; 3], 0));
+        let controller = Controller::of(&stage);
+        Self::of(stage, controller, seed)
+    }
+
+    fn of(stage: Stage, controller: Controller, seed: u64) -> Self {
+        let siege = Self {
+            stage,
+            dice: Dice(seed),
+            controller: Some(controller),
+            guests: [Guest::Away; 3],
+            turn: 0,
+            removals: 2,
+            crashes: STAY.map(|name| (name, 2)).into(),
+        };
         siege.converges();
         siege
     }
@@ -78,18 +107,18 @@ impl Siege {
             }
             5 => {
                 let name = STAY[self.dice.roll(STAY.len())];
-                let panes = self.stage.panes_of("shop", name);
-                if let Some(process) = panes.first().and_then(|pane| self.stage.process(pane.pid)) {
-                    fleetctl::process::ending::signal(&process, Signal::KILL).unwrap();
-                }
+                self.crash(name);
             }
             6 | 7 => {
                 let at = self.dice.roll(COME_AND_GO.len());
-                let guest = COME_AND_GO[at];
-                match self.guests.iter().position(|known| *known == guest) {
-                    Some(known) => drop(self.guests.remove(known)),
-                    None => self.guests.push(guest),
-                }
+                self.guests[at] = match self.guests[at] {
+                    Guest::Away | Guest::Stopped => Guest::Running,
+                    Guest::Running if self.removals > 0 => {
+                        self.removals -= 1;
+                        Guest::Away
+                    }
+                    Guest::Running => Guest::Stopped,
+                };
                 self.write();
             }
             8 => {
@@ -100,8 +129,18 @@ impl Siege {
         }
     }
 
+    fn crash(&mut self, name: &'static str) {
+        let panes = self.stage.panes_of("shop", name);
+        let alive = panes.first().and_then(|pane| self.stage.process(pane.pid));
+        let left = self.crashes.get_mut(name).unwrap();
+        if let Some(process) = alive.filter(|_| *left > 0) {
+            *left -= 1;
+            fleetctl::process::ending::signal(&process, Signal::KILL).unwrap();
+        }
+    }
+
     fn write(&self) {
-        self.stage.fleet(&file(&self.guests, self.turn));
+        self.stage.fleet(&file(self.guests, self.turn));
     }
 
     fn kill_controller(&mut self) {
@@ -137,13 +176,18 @@ impl Siege {
     /// Everything is there once, and nothing else is.
     #[track_caller]
     fn is_whole(&self) {
-        let mut wanted: Vec<&str> = STAY.into_iter().chain(self.guests.iter().copied()).collect();
-        wanted.sort_unstable();
+        let guests = COME_AND_GO.into_iter().zip(self.guests);
+        let guests = guests.filter(|(_, guest)| *guest == Guest::Running).map(|(name, _)| name);
+        let wanted: Vec<&str> = STAY.into_iter().chain(guests).collect();
         let seen = self.stage.seen();
         let mut alive = BTreeMap::new();
         for pane in &seen.panes {
             let Marked::Yes(mark) = &pane.mark else { panic!("a pane of nobody's: {pane:#?}") };
-            assert_eq!(pane.state, PaneState::Alive, "{pane:#?}");
+            if pane.state != PaneState::Alive {
+                let stopped = COME_AND_GO.contains(&mark.session.as_str());
+                assert!(stopped, "{pane:#?}");
+                continue;
+            }
             let doubled = alive.insert(mark.session.to_string(), mark.uid);
             assert_eq!(doubled, None, "{} is there twice", mark.session);
         }
@@ -152,11 +196,11 @@ impl Siege {
             let running = alive::carriers(*uid).unwrap();
             assert_eq!(running.len(), 1, "{session}: {running:#?}");
         }
-        self.leaves_nothing_over(wanted.len());
+        self.leaves_nothing_over(seen.panes.len(), alive.len());
     }
 
     #[track_caller]
-    fn leaves_nothing_over(&self, sessions: usize) {
+    fn leaves_nothing_over(&self, sessions: usize, alive: usize) {
         let lines = |args: &[&str]| self.stage.tmux(args).ok().stdout.lines().count();
         eventually(QUIET, "no session but ours and the listener's", || {
             lines(&["list-sessions"]) == sessions + 1
@@ -169,7 +213,7 @@ impl Siege {
         assert_eq!((count("tmux: server"), count("tmux: client")), (1, 1), "{leftovers:#?}");
         assert_eq!((count("git"), count("fleetctl")), (0, 1), "{leftovers:#?}");
         // The listener's anchor sleeps beside the sessions.
-        assert_eq!(count("sleep"), sessions + 1, "{leftovers:#?}");
+        assert_eq!(count("sleep"), alive + 1, "{leftovers:#?}");
         let trees = self.stage.git(self.stage.top(), &["worktree", "list", "--porcelain"]).stdout;
         let trees = trees.lines().filter(|line| line.starts_with("worktree ")).count();
         assert_eq!(trees, 2, "the repository and d's");
@@ -197,15 +241,18 @@ impl Siege {
 
 #[test]
 fn a_link_is_kept_for_the_file_behind_it_and_another_file_behind_it_is_not_taken_unasked() {
-    let stage = Stage::new(&file(&[], 0));
+    let stage = Stage::new(&file([Guest::Away; 3], 0));
     let (link, target) = (stage.top().join("fleet.yaml"), stage.top().join("v1.yaml"));
     std::fs::rename(&link, &target).unwrap();
     symlink("v1.yaml", &link).unwrap();
-    let controller = Some(Controller::of(&stage));
-    let siege = Siege { stage, dice: Dice(1), controller, guests: Vec::new(), turn: 0 };
-    siege.converges();
+    let controller = Controller::of(&stage);
+    let siege = Siege::of(stage, controller, 1);
     let before = STAY.map(|session| siege.stage.pid(session));
-    siege.stage.fleet_at("shop/v2.yaml", "shop", &file(&["x"], 0));
+    siege.stage.fleet_at(
+        "shop/v2.yaml",
+        "shop",
+        &file([Guest::Running, Guest::Away, Guest::Away], 0),
+    );
     let leads_to = |to: &str| {
         symlink(to, siege.stage.top().join("new")).unwrap();
         std::fs::rename(siege.stage.top().join("new"), &link).unwrap();
@@ -216,7 +263,11 @@ fn a_link_is_kept_for_the_file_behind_it_and_another_file_behind_it_is_not_taken
     assert!(!siege.stage.runs("x"));
     leads_to("v1.yaml");
     eventually(QUIET, "the first one is good again", || log().contains("is good again"));
-    siege.stage.fleet_at("shop/.v1.new", "shop", &file(&["y"], 0));
+    siege.stage.fleet_at(
+        "shop/.v1.new",
+        "shop",
+        &file([Guest::Away, Guest::Running, Guest::Away], 0),
+    );
     std::fs::rename(siege.stage.top().join(".v1.new"), &target).unwrap();
     eventually(QUIET, "y is made", || siege.stage.runs("y"));
     siege.converges();
@@ -262,7 +313,7 @@ fn a_server_that_stands_still_costs_nothing_and_its_sessions_go_on() {
     let server = siege.stage.process(siege.stage.seen().id.pid).unwrap();
     let signal = |signal| fleetctl::process::ending::signal(&server, signal).unwrap();
     signal(Signal::STOP);
-    siege.stage.fleet(&file(&[], 1));
+    siege.stage.fleet(&file([Guest::Away; 3], 1));
     pause(Duration::from_secs(8));
     signal(Signal::CONT);
     let begun = Instant::now();
@@ -282,7 +333,7 @@ fn a_socket_that_is_gone_starts_no_second_server_and_is_found_again() {
     let server = siege.stage.process(siege.stage.seen().id.pid).unwrap();
     std::fs::remove_file(siege.stage.socket()).unwrap();
     siege.controller.as_ref().unwrap().signal(Signal::HUP);
-    siege.stage.fleet(&file(&[], 1));
+    siege.stage.fleet(&file([Guest::Away; 3], 1));
     pause(Duration::from_secs(2));
     assert!(!siege.stage.socket().exists(), "nobody made another server");
     let _ = fleetctl::process::ending::signal(&server, Signal::USR1).unwrap();
@@ -298,12 +349,11 @@ fn a_socket_that_is_gone_starts_no_second_server_and_is_found_again() {
 
 #[test]
 fn a_newer_build_in_the_program_s_place_stops_nobody() {
-    let stage = Stage::new(&file(&[], 0));
+    let stage = Stage::new(&file([Guest::Away; 3], 0));
     let program = stage.path("home/bin/fleetctl");
     std::fs::copy(env!("CARGO_BIN_EXE_fleetctl"), &program).unwrap();
-    let controller = Some(Controller::run_by(&stage, &program));
-    let siege = Siege { stage, dice: Dice(1), controller, guests: Vec::new(), turn: 0 };
-    siege.converges();
+    let controller = Controller::run_by(&stage, &program);
+    let siege = Siege::of(stage, controller, 1);
     let before = STAY.map(|session| siege.stage.pid(session));
     let newer = siege.stage.path("home/bin/.fleetctl.new");
     std::fs::copy(env!("CARGO_BIN_EXE_fleetctl"), &newer).unwrap();
