@@ -3,6 +3,7 @@
 
 use crate::fleets::installation;
 use crate::worlds::{Draft, Drift, Ground, Pair, Slot, draft};
+use fleetctl::manifest::fleet::Fleet;
 use fleetctl::name::Name;
 use fleetctl::paths::Paths;
 use fleetctl::plan::{Plan, Verdict};
@@ -127,6 +128,27 @@ fn no_doubles(sim: &Sim) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// No port is two sessions', and who runs as the file says has all that it names.
+fn ports_are_right(fleet: &Fleet, plan: &Plan, records: &Records) -> Result<(), TestCaseError> {
+    let mut given = BTreeMap::new();
+    for record in records.sessions.values() {
+        for port in record.ports.values() {
+            let before = given.insert(*port, &record.name);
+            prop_assert!(before.is_none(), "{} is {:?}'s and {}'s", port, before, record.name);
+        }
+    }
+    for entry in plan.entries.iter().filter(|entry| entry.verdict == Verdict::Synced) {
+        let record = entry.uid.and_then(|uid| records.sessions.get(&uid));
+        let session = fleet.sessions.get(&entry.name);
+        if let (Some(record), Some(session), true) = (record, session, entry.status.running) {
+            let mut wanted: Vec<&String> = session.ports.iter().collect();
+            wanted.sort_unstable();
+            prop_assert_eq!(record.ports.keys().collect::<Vec<_>>(), wanted);
+        }
+    }
+    Ok(())
+}
+
 /// Everything of the user's, which must look the same whatever was done: panes in which something of his
 /// runs, and worktrees that do not carry our lock.
 fn theirs(sim: &Sim) -> Vec<String> {
@@ -155,8 +177,9 @@ fn converge(draft: &Draft) -> Result<(), TestCaseError> {
     let mut pair = draft.pair();
     let mut store = remembering(&pair.records);
     let (before, kept) = (theirs(&pair.sim), work(&pair.sim));
-    settle(&mut pair, &mut store)?;
+    let plan = settle(&mut pair, &mut store)?;
     no_doubles(&pair.sim)?;
+    ports_are_right(&pair.fleet, &plan, &store.records().map_err(failed)?)?;
     let after = theirs(&pair.sim);
     let gone: Vec<_> = before.iter().filter(|thing| !after.contains(thing)).collect();
     prop_assert!(gone.is_empty(), "the user's own: {:?}", gone);
@@ -194,6 +217,7 @@ fn cut_off(draft: &Draft, at: usize, after: bool) -> Result<(), TestCaseError> {
     }
     let same = settle(&mut cut, &mut store)?;
     no_doubles(&cut.sim)?;
+    ports_are_right(&cut.fleet, &same, &store.records().map_err(failed)?)?;
     prop_assert_eq!(remains(&end), remains(&same));
     prop_assert_eq!(counted(&whole.sim), counted(&cut.sim));
     prop_assert_eq!(work(&whole.sim), work(&cut.sim));

@@ -110,6 +110,9 @@ pub fn apply(session: &mut Session) {
     if session.cwd != Path::new(".") {
         restart("cwd", session.cwd.display().to_string());
     }
+    if !session.ports.is_empty() {
+        applied.in_place.insert("ports".into(), session.ports.join(","));
+    }
     match &session.worktree {
         Where::Own { branch, .. } if *branch != Some(format!("shop/{}", session.name)) => {
             let branch = branch.clone().unwrap_or_else(|| "none".into());

@@ -5,12 +5,12 @@ use crate::fleets::{
     Kind, apply, end, fleet, installation, name, now, pane, record, session, wish,
 };
 use fleetctl::manifest::fleet::{
-    AtRisk, Desired, Fleet, Moved, Restart, Resume, Session, Worktree as Where,
+    AtRisk, Desired, Fleet, Moved, PortPool, Restart, Resume, Session, Worktree as Where,
 };
 use fleetctl::name::Name;
 use fleetctl::plan::Policy;
 use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
-use fleetctl::snapshot::{LaunchFailureReason, Lock, PaneState, Risk};
+use fleetctl::snapshot::{LaunchFailureReason, Lock, PaneState, PortHolder, Risk};
 use fleetctl::world::sim::{Fate, Forest, Sim, Tree};
 use proptest::prelude::*;
 
@@ -255,6 +255,11 @@ impl Draft {
             (Site::Repository, _) => Where::Repository,
             (Site::Own | Site::OfLast, _) => session.worktree,
         };
+        session.ports = match slot.kind {
+            Kind::Agent => Vec::new(),
+            Kind::Command => vec!["web".into()],
+            Kind::Shell => vec!["web".into(), "db".into()],
+        };
         session.state = if slot.stopped { Desired::Stopped } else { Desired::Running };
         session.restart = slot.restart;
         session.resume = slot.resume;
@@ -270,6 +275,7 @@ impl Draft {
         let listed = (0..self.slots.len()).filter(|index| self.slots[*index].in_file);
         let mut fleet = fleet(listed.map(|index| self.session(index)));
         fleet.settings.max_running = self.max_running;
+        fleet.settings.ports = Some(PortPool { first: 41_000, last: 41_039 });
         if self.archive {
             fleet.settings.at_risk = AtRisk::Archive;
         }
@@ -288,11 +294,15 @@ impl Draft {
         let applied = &mut record.applied;
         match slot.drift {
             Drift::No => None,
-            Drift::InPlace => applied.in_place.insert("labels.old".into(), "yes".into()),
+            Drift::InPlace => applied.in_place.insert("ports".into(), "old".into()),
             Drift::Noted => applied.noted.insert("prompt".into(), "before".into()),
             Drift::Restart => applied.restart.insert("env.OLD".into(), "digest".into()),
             Drift::Recreate => applied.recreate.insert("branch".into(), "old".into()),
         };
+        let names = self.session(index).ports;
+        let names = if slot.drift == Drift::InPlace { vec!["old".to_owned()] } else { names };
+        let first = 41_000 + 2 * u16::try_from(index).expect("a small number");
+        record.ports = names.into_iter().zip(first..).collect();
         record
     }
 
@@ -329,6 +339,7 @@ impl Draft {
             sim.terminal.die();
         }
         sim.repos.insert(crate::fleets::REPO.into(), forest);
+        sim.ports = (41_000..41_030).step_by(3).map(|port| (port, PortHolder::Somebody)).collect();
         let fleet = self.fleet();
         let mut policy = Policy::new(installation());
         policy.max_decommission = Some(100);
