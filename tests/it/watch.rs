@@ -206,6 +206,22 @@ fn a_directory_may_go_and_come_again_whoever_stands_in_it() {
 }
 
 #[test]
+fn what_is_followed_later_may_have_changed_before_it_was() {
+    let sandbox = Sandbox::new();
+    let (one, two) = (sandbox.write("a/one", "1"), sandbox.write("a/two", "1"));
+    let mut rig = Rig::following(&[&one]);
+    rig.rests("the first pass comes after the first follow anyway");
+    rig.followed.files.insert(two);
+    rig.follow();
+    rig.wakes_and_rests("one more");
+    rig.follow();
+    rig.rests("no more than before");
+    rig.followed.files.remove(&one);
+    rig.follow();
+    rig.rests("one less");
+}
+
+#[test]
 fn what_moved_far_above_is_found_by_the_next_follow() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("a/b/c/fleet.yaml", "1");
@@ -532,4 +548,41 @@ fn a_thousand_processes_are_held_apart_from_the_descriptors_of_all_else() {
     rig.followed.processes.clear();
     rig.follow();
     crowd.kill().and_then(|()| crowd.wait()).unwrap();
+}
+
+#[test]
+fn where_no_descriptors_are_left_it_is_said_once_and_all_else_goes_on() {
+    let sandbox = Sandbox::new();
+    let me = std::env::current_exe().unwrap();
+    let mut again = sandbox.command("sh");
+    again.args(["-c", "ulimit -n 128 && exec \"$0\" --exact --ignored \"$1\""]).arg(me);
+    Sandbox::run(again.arg("watch::of_a_crowd_only_some_can_be_held")).ok().says("1 passed");
+}
+
+#[test]
+#[ignore = "run by the test above, under a hard limit of open files"]
+fn of_a_crowd_only_some_can_be_held() {
+    let sandbox = Sandbox::new();
+    let mut crowd: Vec<_> =
+        (0..200).map(|_| sandbox.command("sleep").arg("1000").spawn().unwrap()).collect();
+    let mut rig = Rig::new();
+    rig.followed.processes = crowd.iter().map(std::process::Child::id).collect();
+    for _ in 0..3 {
+        rig.follow();
+    }
+    let said = rig.next(SOON);
+    assert!(
+        matches!(&said, Some(Hint::Blind { cause, .. }) if cause.contains("open files")),
+        "{said:?}"
+    );
+    rig.rests("it is said once");
+    assert!(rig.polling().is_some());
+    let spare: Vec<_> = (0..40).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+    drop(spare);
+    rig.followed.processes = crowd[..10].iter().map(std::process::Child::id).collect();
+    rig.follow();
+    assert_eq!(rig.polling(), None, "few enough");
+    for child in &mut crowd {
+        child.kill().and_then(|()| child.wait()).unwrap();
+    }
 }

@@ -74,7 +74,11 @@ impl Files {
             armed.files.clone_from(files);
             armed.directories.clone_from(directories);
         }
-        self.shared.arm(&mut armed);
+        let first = armed.places == Places::default();
+        // What was read before it was watched may have changed in between.
+        if self.shared.arm(&mut armed) && !first {
+            tell(&self.shared.hints, Hint::Manifest);
+        }
     }
 }
 
@@ -110,15 +114,18 @@ impl Told {
 }
 
 impl Shared {
-    /// Watches what is to be watched now, as the file system is when it returns.
-    fn arm(&self, armed: &mut Armed) {
+    /// Watches what is to be watched now, as the file system is when it returns. True when that is more than
+    /// before.
+    fn arm(&self, armed: &mut Armed) -> bool {
+        let mut more = false;
         for round in 0..TRIES {
             let places = Places::of((&armed.files, &armed.directories));
             let gone = std::mem::take(&mut *locked(&self.told.gone));
             if places == armed.places && gone.is_empty() {
-                return;
+                return more;
             }
-            let Some(watcher) = armed.watcher.as_mut() else { return };
+            let Some(watcher) = armed.watcher.as_mut() else { return more };
+            more |= places.exceed(&armed.places);
             // The names first: an event that comes at once must find them.
             *locked(&self.told.places) = places.clone();
             let same = |place: &PathBuf| {
@@ -136,12 +143,14 @@ impl Shared {
             armed.places = places;
             if let Some(cause) = failure {
                 armed.watcher = None;
-                return self.lose(cause);
+                self.lose(cause);
+                return true;
             }
             tracing::debug!(round, places = armed.places.names.len(), "files are watched");
         }
         armed.watcher = None;
         self.lose("the way to the manifest changes all the time".to_owned());
+        true
     }
 
     fn lose(&self, cause: String) {

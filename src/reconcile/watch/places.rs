@@ -69,6 +69,15 @@ impl Places {
         named().unwrap_or(false)
     }
 
+    /// True when something is of interest that was not before, or is in another directory of that name.
+    pub(super) fn exceed(&self, before: &Self) -> bool {
+        let more = |(place, names): (&PathBuf, &BTreeSet<OsString>)| {
+            let known = before.names.get(place).is_some_and(|known| names.is_subset(known));
+            !known || self.identities.get(place) != before.identities.get(place)
+        };
+        self.names.iter().any(more) || !self.listed.is_subset(&before.listed)
+    }
+
     /// True when whatever comes or goes under this path is of interest.
     pub(super) fn lists(&self, path: &Path) -> bool {
         path.parent().is_some_and(|place| self.listed.contains(place))
