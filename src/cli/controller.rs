@@ -300,12 +300,13 @@ impl Outlets for Teller {
     fn passed(&mut self, causes: &BTreeSet<Cause>, passed: &Passed) -> Option<Duration> {
         let causes: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
         let (causes, steps) = (causes.join("+"), passed.outcome.lines.len());
+        let took_ms = passed.took.as_secs_f64() * 1000.0;
         match &passed.error {
             Some(error) => {
                 tracing::error!(causes, error = %crate::causes::in_one_line(error), "the pass failed")
             }
-            None if steps > 0 => tracing::info!(causes, steps, "a pass is over"),
-            None => tracing::debug!(causes, "nothing to do"),
+            None if steps > 0 => tracing::info!(causes, steps, took_ms, "a pass is over"),
+            None => tracing::debug!(causes, took_ms, "nothing to do"),
         }
         self.tell_holds(passed);
         self.supervisor.status(&status(passed));

@@ -14,7 +14,7 @@ use crate::store::{self, Change, Store};
 use crate::world::World;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A step that failed is tried again after this …
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -68,6 +68,8 @@ pub struct Passed {
     pub seen: Seen,
     /// A number from 0 to 1 that differs from pass to pass.
     pub jitter: f64,
+    /// How long it took.
+    pub took: Duration,
     /// What went wrong with the pass as a whole.
     pub error: Option<PassError>,
 }
@@ -93,6 +95,7 @@ pub struct SeenTmux {
 impl<W: World> Keeper<W> {
     /// Makes one pass.
     pub fn pass(&mut self, causes: &BTreeSet<Cause>, on: &mut dyn FnMut(Event)) -> Passed {
+        let begun = Instant::now();
         let jitter = (self.world.random() >> 64) as u64 as f64 / u64::MAX as f64;
         let passed = |seen| Passed {
             rest: Rest::Failed,
@@ -100,6 +103,7 @@ impl<W: World> Keeper<W> {
             outcome: Outcome::default(),
             seen,
             jitter,
+            took: begun.elapsed(),
             error: None,
         };
         let reads = self.fleet.reads.clone();

