@@ -6,7 +6,7 @@ use crate::controller::Controller;
 use crate::sandbox::eventually;
 use crate::stage::Stage;
 use fleetctl::process::{alive, pause};
-use fleetctl::snapshot::{Marked, PaneState};
+use fleetctl::snapshot::{Marked, PaneState, Process, Server};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -74,6 +74,8 @@ struct Siege {
     /// How many removals and crashes are left before the fleet is held, or a session given up, as it must be.
     removals: usize,
     crashes: BTreeMap<&'static str, usize>,
+    /// The tmux server that was last struck.
+    server: Option<Process>,
 }
 
 impl Siege {
@@ -92,6 +94,7 @@ impl Siege {
             turn: 0,
             removals: 2,
             crashes: STAY.map(|name| (name, 2)).into(),
+            server: None,
         };
         siege.converges();
         siege
@@ -99,7 +102,7 @@ impl Siege {
 
     /// Does one bad thing.
     fn strike(&mut self) {
-        match self.dice.roll(10) {
+        match self.dice.roll(12) {
             0..=2 => self.kill_controller(),
             3 | 4 => {
                 let name = STAY[self.dice.roll(STAY.len())];
@@ -125,13 +128,37 @@ impl Siege {
                 self.turn += 1;
                 self.write();
             }
-            _ => self.stage.fleet("sessions: {a: {comand: half of a f"),
+            9 => self.stage.fleet("sessions: {a: {comand: half of a f"),
+            10 => self.signal_server(Signal::KILL),
+            _ => {
+                self.signal_server(Signal::STOP);
+                self.dice.pause(1_500);
+                self.signal_server(Signal::CONT);
+            }
+        }
+    }
+
+    /// The server, if one is there: it may have died a moment ago.
+    fn server(&self) -> Option<Server> {
+        self.stage.driver().look(None).known().cloned()
+    }
+
+    fn signal_server(&mut self, signal: Signal) {
+        if signal != Signal::CONT {
+            let seen = self.server();
+            self.server = seen.and_then(|server| self.stage.process(server.id.pid));
+        }
+        if let Some(server) = &self.server {
+            fleetctl::process::ending::signal(server, signal).unwrap();
         }
     }
 
     fn crash(&mut self, name: &'static str) {
-        let panes = self.stage.panes_of("shop", name);
-        let alive = panes.first().and_then(|pane| self.stage.process(pane.pid));
+        let panes = self.server().map(|server| server.panes).unwrap_or_default();
+        let its = panes
+            .iter()
+            .find(|pane| matches!(&pane.mark, Marked::Yes(mark) if mark.session.as_str() == name));
+        let alive = its.and_then(|pane| self.stage.process(pane.pid));
         let left = self.crashes.get_mut(name).unwrap();
         if let Some(process) = alive.filter(|_| *left > 0) {
             *left -= 1;
