@@ -77,7 +77,8 @@ pub fn load(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
     }
     problems.into_iter().for_each(|problem| reader.problem(problem));
     let out = std::mem::take(&mut reader.out);
-    Err(out.finish(sources, masks))
+    let (_, reads) = ground.finish();
+    Err(Problems { reads, ..out.finish(sources, masks) })
 }
 
 /// The overlay's path: `fleet.local.yaml` for `fleet.yaml`.

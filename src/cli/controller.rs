@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure, Trouble};
 use crate::manifest::fleet::{Fleet, Reads};
 use crate::plan::{Entry, Pace, Policy, Removals, Verdict};
 use crate::reconcile::controller::{Inlets, KeepError, Outlets, Place, keep};
-use crate::reconcile::keep::{Keeper, Load, Passed, Seen};
+use crate::reconcile::keep::{Keeper, Load, Passed, Seen, Unfit};
 use crate::reconcile::turn::{Hello, Line, Listener};
 use crate::reconcile::wake::Cause;
 use crate::reconcile::watch::{Followed, Hint, Watches, head_of};
@@ -190,17 +190,22 @@ fn load(desk: &Desk) -> Load {
     Box::new(move || {
         refuse_other_target(&context, &manifest)?;
         let loaded = super::try_load(&context, &manifest).map_err(|failure| failure.message)?;
-        let fleet: Fleet = loaded.map_err(|problems| first_of(&problems.reports()))?;
+        let fleet: Fleet = loaded.map_err(|problems| {
+            let why = first_of(&problems.reports());
+            Unfit { why, reads: problems.reads }
+        })?;
         if fleet.name != name {
-            return Err(format!("the fleet is {} now; this controller keeps {name}", fleet.name));
+            let now = &fleet.name;
+            return Err(format!("the fleet is {now} now; this controller keeps {name}").into());
         }
         match context.socket(&fleet.settings.socket) {
             Ok(now) if now == socket => Ok(fleet),
             Ok(now) => Err(format!(
                 "another tmux socket, {}: stop the sessions, end the controller and apply first",
                 now.display()
-            )),
-            Err(failure) => Err(failure.message),
+            )
+            .into()),
+            Err(failure) => Err(failure.message.into()),
         }
     })
 }

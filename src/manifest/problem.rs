@@ -1,6 +1,7 @@
 //! What is wrong with a manifest: a code, a message, a place, a way out. Owns the collection of all
 //! problems at once and their form for machines. Invariant: no message or help quotes a value of `env`.
 
+use super::fleet::Reads;
 use super::source::{At, Lines, Source};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -255,7 +256,7 @@ impl Collector {
     #[must_use]
     pub fn finish(mut self, sources: Vec<Source>, masks: Vec<At>) -> Problems {
         self.found.sort_by_key(|problem| problem.at);
-        Problems { problems: self.found, sources, masks }
+        Problems { problems: self.found, sources, masks, reads: Reads::default() }
     }
 }
 
@@ -268,6 +269,8 @@ pub struct Problems {
     pub sources: Vec<Source>,
     /// Stretches of the sources that must not be shown.
     pub masks: Vec<At>,
+    /// Where a change may make it good.
+    pub reads: Reads,
 }
 
 /// A problem for machines.

@@ -151,7 +151,7 @@ fn tell<W: World>(place: &Place, keeper: &Keeper<W>) {
         hello.passes += 1;
         hello.last_pass = Some(now);
         let failing = keeper.failing.clone();
-        hello.failing = failing.map(|Failing { since, why }| (since, why));
+        hello.failing = failing.map(|Failing { since, why, .. }| (since, why));
     });
 }
 

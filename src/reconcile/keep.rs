@@ -21,8 +21,23 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// … and after no more than this.
 const TRY_AGAIN_LAST: Duration = Duration::from_secs(300);
 
-/// Reads the desired state; what is wrong with it is a text for people.
-pub type Load = Box<dyn FnMut() -> Result<Fleet, String> + Send>;
+/// Reads the desired state.
+pub type Load = Box<dyn FnMut() -> Result<Fleet, Unfit> + Send>;
+
+/// A desired state that cannot be taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// What is wrong, for people.
+    pub why: String,
+    /// Where a change may mend it.
+    pub reads: Reads,
+}
+
+impl From<String> for Unfit {
+    fn from(why: String) -> Self {
+        Self { why, reads: Reads::default() }
+    }
+}
 
 /// What the controller keeps.
 pub struct Keeper<W> {
@@ -53,6 +68,8 @@ pub struct Failing {
     pub since: Timestamp,
     /// What is wrong with it.
     pub why: String,
+    /// Where a change may mend it.
+    pub reads: Reads,
 }
 
 /// What one pass gave.
@@ -106,7 +123,6 @@ impl<W: World> Keeper<W> {
             took: begun.elapsed(),
             error: None,
         };
-        let reads = self.fleet.reads.clone();
         match self.try_pass(causes, on) {
             Ok((plan, outcome, seen)) => {
                 let rest = self.rest(&plan, &outcome, &seen);
@@ -114,6 +130,7 @@ impl<W: World> Keeper<W> {
             }
             Err(error) => {
                 self.records = None;
+                let reads = self.reads();
                 Passed { error: Some(error), ..passed(Seen { reads, ..Seen::default() }) }
             }
         }
@@ -148,7 +165,7 @@ impl<W: World> Keeper<W> {
         self.world.rest();
         self.mind_failures(&outcome);
         self.records = (self.store.written() == written).then_some(kept);
-        let seen = seen(&self.fleet, &snapshot);
+        let seen = Seen { reads: self.reads(), tmux: seen_tmux(&self.fleet, &snapshot) };
         Ok((plan, outcome, seen))
     }
 
@@ -201,11 +218,12 @@ impl<W: World> Keeper<W> {
                     self.tell("valid", text, on)?;
                 }
             }
-            Err(why) => {
+            Err(Unfit { why, reads }) => {
                 let known = self.failing.as_ref();
-                if known.is_none_or(|failing| failing.why != why) {
-                    let since = known.map_or_else(|| self.world.now(), |failing| failing.since);
-                    self.failing = Some(Failing { since, why: why.clone() });
+                let news = known.is_none_or(|failing| failing.why != why);
+                let since = known.map_or_else(|| self.world.now(), |failing| failing.since);
+                self.failing = Some(Failing { since, why: why.clone(), reads });
+                if news {
                     let text = format!("the last good manifest is kept: {why}");
                     self.tell("invalid", text, on)?;
                 }
@@ -230,6 +248,16 @@ impl<W: World> Keeper<W> {
         Ok(())
     }
 
+    /// Where the next change of the desired state would be.
+    fn reads(&self) -> Reads {
+        let mut reads = self.fleet.reads.clone();
+        if let Some(failing) = &self.failing {
+            reads.files.extend(failing.reads.files.iter().cloned());
+            reads.directories.extend(failing.reads.directories.iter().cloned());
+        }
+        reads
+    }
+
     fn rest(&self, plan: &Plan, outcome: &Outcome, seen: &Seen) -> Rest {
         if outcome.did_something() {
             return Rest::Again;
@@ -246,18 +274,17 @@ impl<W: World> Keeper<W> {
     }
 }
 
-fn seen(fleet: &Fleet, snapshot: &Snapshot) -> Seen {
+fn seen_tmux(fleet: &Fleet, snapshot: &Snapshot) -> Option<SeenTmux> {
     let ours = |pane: &&Pane| {
         pane.state == PaneState::Alive
             && matches!(&pane.mark, Marked::Yes(mark) if mark.fleet == fleet.name)
     };
-    let tmux = match &snapshot.tmux {
+    match &snapshot.tmux {
         Observed::Known(server) => Some(SeenTmux {
             server: Some(server.id.clone()),
             processes: server.panes.iter().filter(ours).map(|pane| pane.pid).collect(),
         }),
         Observed::Absent(_) => Some(SeenTmux::default()),
         Observed::Unknown(_) => None,
-    };
-    Seen { reads: fleet.reads.clone(), tmux }
+    }
 }

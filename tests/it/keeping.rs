@@ -166,7 +166,7 @@ impl Keeping {
             house: house(),
             policy,
             fleet,
-            load: Box::new(move || read.lock().unwrap().clone()),
+            load: Box::new(move || Ok(read.lock().unwrap().clone()?)),
             failing: None,
             failed: BTreeMap::new(),
             records: None,

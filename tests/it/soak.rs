@@ -267,6 +267,19 @@ impl Siege {
 }
 
 #[test]
+fn a_file_that_a_bad_manifest_missed_is_awaited() {
+    let siege = Siege::new(4);
+    let each = "  'x-${each.slug}': {each: {lines: new/list.txt}, command: cat, worktree: false}\n";
+    siege.stage.fleet(&(file([Guest::Away; 3], 0) + each));
+    let log = || std::fs::read_to_string(siege.stage.path("log")).unwrap();
+    eventually(QUIET, "the bad file is seen", || log().contains("the last good manifest is kept"));
+    let begun = Instant::now();
+    siege.stage.write("shop/new/list.txt", "one\n");
+    eventually(QUIET, "the list is there", || siege.stage.runs("x-one"));
+    assert!(begun.elapsed() < RESYNC, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_link_is_kept_for_the_file_behind_it_and_another_file_behind_it_is_not_taken_unasked() {
     let stage = Stage::new(&file([Guest::Away; 3], 0));
     let (link, target) = (stage.top().join("fleet.yaml"), stage.top().join("v1.yaml"));
