@@ -6,19 +6,17 @@ use super::desk::Desk;
 use super::output;
 use crate::error::{Exit, Failure};
 use crate::name::Name;
-use crate::plan::{Entry, Plan};
+use crate::plan::Plan;
 use crate::process;
-use crate::record::Record;
+use crate::render::View;
 use crate::render::json::{gone_line, session_line};
 use crate::render::table::{self, Sheet, record_of};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often it looks.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// What was told of a session last.
-type Told = (Entry, Option<Record>);
 
 /// `get -w`.
 ///
@@ -72,25 +70,27 @@ pub fn get(mut desk: Desk, args: &Get) -> Result<Exit, Failure> {
 struct Watch {
     /// `None` for JSON.
     sheet: Option<Sheet>,
-    told: BTreeMap<Name, Told>,
+    /// The line that was told of each session last, as it would be at the beginning of time: ages do not change it.
+    told: BTreeMap<Name, String>,
 }
 
 impl Watch {
     /// What changed since it was told last, a line a session.
     fn news(&mut self, desk: &Desk, plan: &Plan) -> String {
         let view = desk.view();
+        let ageless = View { now: Timestamp::UNIX_EPOCH, ..view.clone() };
         let mut lines = String::new();
         for entry in &plan.entries {
             let record = record_of(entry, &desk.records);
-            let known = self.told.get(&entry.name);
-            if known.is_some_and(|(old, was)| old == entry && was.as_ref() == record) {
-                continue;
+            let line = |view: &View| match &self.sheet {
+                Some(sheet) => sheet.row(entry, record, view),
+                None => session_line(plan, entry, &desk.records, view),
+            };
+            let key = line(&ageless);
+            if self.told.get(&entry.name) != Some(&key) {
+                lines.push_str(&line(&view));
+                self.told.insert(entry.name.clone(), key);
             }
-            self.told.insert(entry.name.clone(), (entry.clone(), record.cloned()));
-            lines.push_str(&match &self.sheet {
-                Some(sheet) => sheet.row(entry, record, &view),
-                None => session_line(plan, entry, &desk.records, &view),
-            });
         }
         let there = |name: &Name| plan.entries.iter().any(|entry| entry.name == *name);
         let gone: Vec<Name> = self.told.keys().filter(|name| !there(name)).cloned().collect();

@@ -33,7 +33,9 @@ impl<'a> Pass<'a> {
         if !missing.is_empty() || starts && !ports.is_empty() && !self.ports_are_unseen() {
             let seen = self.ports_seen()?;
             for name in missing {
-                let port = self.free_port(seen).ok_or_else(|| self.no_port(name, seen))?;
+                let port = self
+                    .free_port(seen)
+                    .ok_or_else(|| self.no_port(session, (name, &ports), seen))?;
                 self.claimed_ports.insert(port);
                 ports.insert(name.clone(), port);
             }
@@ -85,13 +87,18 @@ impl<'a> Pass<'a> {
     }
 
     /// The pool is used up: by whom, and how many each has.
-    fn no_port(&self, name: &str, seen: Option<&PortsSeen>) -> Refusal {
+    fn no_port(
+        &self,
+        session: &Session,
+        (name, own): (&str, &Ports),
+        seen: Option<&PortsSeen>,
+    ) -> Refusal {
         let pool = self.fleet.settings.ports;
         let inside = |port: u16| pool.is_some_and(|pool| (pool.first..=pool.last).contains(&port));
         let mut by: BTreeMap<String, usize> = BTreeMap::new();
         let records = self.records.sessions.values();
         let given = records.flat_map(|r| r.ports.values().map(|port| (*port, r.name.to_string())));
-        let claimed = self.allotted.iter();
+        let claimed = self.allotted.iter().chain([(&session.name, own)]);
         let claimed = claimed.flat_map(|(name, ports)| {
             let new = ports.values().filter(|port| self.claimed_ports.contains(port));
             new.map(|port| (*port, name.to_string()))

@@ -101,6 +101,14 @@ fn what_a_record_has_is_kept_and_given_to_nobody_else() {
 }
 
 #[test]
+fn who_needs_more_ports_than_there_are_is_told_of_those_it_would_have() {
+    let fleet = pooled(&[("a", &["web"]), ("b", &["x", "y"])], (41_000, 41_001));
+    let made = planned(&fleet, &Records::default(), &known(Taken::new()));
+    let HoldReason::NoPort { name, by, .. } = hold(&made, "b") else { panic!("{made:#?}") };
+    assert_eq!((name.as_str(), by), ("y", &vec![("a".to_owned(), 1), ("b".to_owned(), 1)]));
+}
+
+#[test]
 fn without_a_look_at_the_ports_none_is_given() {
     let fleet = pooled(&[("a", &["web"]), ("b", &[])], (41_000, 41_001));
     let blind = Blind { what: "the ports of fleet x".into(), cause: "damaged".into() };
