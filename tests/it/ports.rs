@@ -126,7 +126,9 @@ struct Harbour {
 impl Harbour {
     /// `test` tells the pools of tests that run side by side apart.
     fn new(test: u16, sessions: &str) -> Self {
-        let first = 21_000 + test * 40;
+        // Below the ports that the kernel gives out by itself, and apart from another run of these tests.
+        let run = u16::try_from(std::process::id() % 60).expect("a small number");
+        let first = 20_000 + run * 200 + test * 40;
         let harbour = Self { shop: Shop::new(""), pool: (first, first + 39) };
         harbour.edit(sessions);
         harbour
