@@ -12,6 +12,7 @@ mod entry;
 mod fetch;
 mod ground;
 mod inspect;
+mod merged;
 mod mirror;
 mod rebuild;
 mod risk;
@@ -70,6 +71,8 @@ pub struct Git {
     env: Vec<(OsString, OsString)>,
     /// One at a time writes a repository's config: git does not wait for its lock.
     config: Mutex<()>,
+    /// Which work was found to be in which base.
+    merges: Mutex<merged::Known>,
 }
 
 /// Why git did not do or tell something.
@@ -241,7 +244,7 @@ impl Git {
     /// The same, with variables set for every child.
     #[must_use]
     pub fn with_env(env: Vec<(OsString, OsString)>) -> Self {
-        Self { env, config: Mutex::new(()) }
+        Self { env, ..Self::default() }
     }
 
     /// A child that looks: it takes no lock and refreshes no index.

@@ -9,12 +9,14 @@
 pub mod applied;
 mod check;
 mod each;
+mod ends;
 mod fields;
 pub mod files;
 pub mod fleet;
 mod ground;
 mod locate;
 mod mask;
+mod needs;
 mod overlay;
 pub mod peek;
 pub mod places;

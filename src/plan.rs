@@ -3,18 +3,23 @@
 //! is output. Invariant: nothing that was not seen, not marked, or not asked for is ever in a step.
 
 use crate::name::{Name, Uid};
-use crate::record::{EndKind, Place, StopReason, Truth};
-use crate::snapshot::{Blind, BranchSource, GroundAt, PaneId, PortHolder, Question, Risk, WorkAt};
+use crate::record::{Books, EndKind, Place, StopReason, Truth};
+use crate::snapshot::{
+    Blind, BranchSource, GroundAt, Merge, PaneId, PortHolder, Question, Risk, WorkAt,
+};
 use jiff::Timestamp;
 
+mod backoff;
 mod build;
 mod change;
 pub mod compare;
 pub mod condition;
 mod due;
+mod ends;
 mod guard;
 pub mod hold;
 mod names;
+mod needs;
 mod order;
 mod pass;
 pub mod policy;
@@ -30,13 +35,13 @@ mod stray;
 pub mod wait;
 
 pub use condition::{Because, Condition, Sync, conditions};
-pub use hold::{Conflict, Hold, HoldReason, Wants};
+pub use hold::{Conflict, Hold, HoldReason, Lag, Wants};
 pub use policy::{Failed, Pace, Policy, Removals, Request};
 pub use ports::Ports;
-pub use runtime::crashes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The whole plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +76,8 @@ pub struct Plan {
     pub renames: BTreeMap<Uid, Name>,
     /// The ports that sessions have once their steps are done.
     pub ports: BTreeMap<Name, Ports>,
+    /// What looks have taught of sessions, where it is not what is remembered: to be recorded.
+    pub books: BTreeMap<Uid, Books>,
     /// When the same file, machine and memory would give another plan, by time alone; or when to look again at
     /// something that changes without a sign. `None`: not before something else happens.
     pub due: Option<Timestamp>,
@@ -141,7 +148,7 @@ pub enum Health {
     Healthy,
     /// It is about to run: started and not ready yet, or to be started next.
     Progressing,
-    /// It crashed and will be started again.
+    /// It crashed and will be started again, or should have been ready by now.
     Degraded,
     /// It does not run, and should not.
     Stopped,
@@ -342,6 +349,10 @@ pub enum StepReason {
     },
     /// Its run ended, and that end stands.
     EndSeen,
+    /// Its work is in the base, and the file wants it until then.
+    Merged(Merge),
+    /// It ran or idled for as long as the file lets it.
+    Expired,
 }
 
 /// A changed field.
@@ -387,7 +398,11 @@ pub enum Note {
         why: Option<String>,
     },
     /// It crashed that many times.
-    CrashedTimes(u32),
+    CrashedTimes(usize),
+    /// It is not ready, although it had so long.
+    NotReady(Duration),
+    /// Whether it is merged cannot be told, for this reason.
+    MergeUnseen(String),
     /// A restart-class change waits for the next start.
     AtNextStart,
     /// It gets these ports.

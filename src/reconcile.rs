@@ -259,6 +259,8 @@ impl Answers {
             Question::Transcript(at) => self.transcripts.contains_key(&at.uid),
             Question::Survivors(at) => self.survivors.contains_key(&at.uid),
             Question::Ports(at) => self.ports.contains_key(at),
+            Question::Merged(at) => self.merged.contains_key(&at.uid),
+            Question::Ready(at) => self.ready.contains_key(&at.uid),
         }
     }
 
@@ -270,5 +272,7 @@ impl Answers {
         self.transcripts.extend(more.transcripts);
         self.survivors.extend(more.survivors);
         self.ports.extend(more.ports);
+        self.merged.extend(more.merged);
+        self.ready.extend(more.ready);
     }
 }

@@ -3,7 +3,7 @@
 //! digests of them.
 
 use crate::name::{Name, Run, Spec, Uid};
-use crate::snapshot::{BranchSource, LaunchFailure, ServerId};
+use crate::snapshot::{BranchSource, LaunchFailure, Merge, ServerId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Records {
     pub tombstones: Vec<Tombstone>,
     /// The steps that began and have no outcome, oldest first.
     pub intents: Vec<Intent>,
+    /// Sessions that are not made again by themselves, by name.
+    pub finished: BTreeMap<Name, Finished>,
 }
 
 impl Records {
@@ -80,9 +82,9 @@ pub struct Record {
     /// A human's wish.
     #[serde(default, skip_serializing_if = "is_default")]
     pub wish: Option<Wish>,
-    /// The crashes since the last long run.
+    /// What looks at it have taught.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub crashes: Crashes,
+    pub books: Books,
     /// Since when its conditions are as they were last seen; those that the rest of this tells are left out.
     #[serde(default, skip_serializing_if = "is_default")]
     pub conditions: BTreeMap<ConditionKind, Transition>,
@@ -286,6 +288,10 @@ pub enum EndKind {
     Stopped(StopReason),
     /// It ended while a client was attached.
     ByHand,
+    /// It had run or idled for as long as the file lets it.
+    Expired(Expiry),
+    /// Its work is in the base: it is there no more.
+    Finished(Merge),
     /// It failed too often.
     GivenUp,
     /// It failed in a way that another start cannot mend.
@@ -306,6 +312,18 @@ pub enum StopReason {
     Decommission,
     /// Its worktree's owner is decommissioned.
     Owner,
+    /// `stop_after`.
+    Expired(Expiry),
+}
+
+/// Which of the times of `stop_after` has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expiry {
+    /// It did nothing for so long.
+    Idle,
+    /// Its run lasted so long.
+    Age,
 }
 
 /// What a human wants of a session, against or beside the file.
@@ -376,15 +394,47 @@ pub struct Transition {
     pub since: Timestamp,
 }
 
-/// Crashes in a row.
+/// What looks at a session have taught, and no later look could tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Books {
+    /// The ends since the last long run.
+    #[serde(skip_serializing_if = "is_default")]
+    pub crashes: Crashes,
+    /// Since when it does nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub idle_since: Option<Timestamp>,
+    /// The last run that was seen to be ready.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ready: Option<Run>,
+}
+
+/// Ends in a row that nobody wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Crashes {
-    /// How many.
+    /// How many, each soon after its start.
     pub count: u32,
     /// The run of the last one.
     pub run: Run,
     /// When the last one was seen.
     pub last: Option<Timestamp>,
+    /// When those of them were seen that were crashes, as far as they count.
+    #[serde(skip_serializing_if = "is_default")]
+    pub recent: Vec<Timestamp>,
+}
+
+/// A session that reached what it was there for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Its name then.
+    pub name: Name,
+    /// Its incarnation.
+    pub uid: Uid,
+    /// When.
+    pub at: Timestamp,
+    /// Where its work went.
+    pub merge: Merge,
 }
 
 /// What remains of a decommissioned session.

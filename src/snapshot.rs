@@ -5,8 +5,8 @@
 pub mod second;
 
 pub use second::{
-    Answers, BranchSource, Commit, Company, Ground, GroundAt, PortHolder, PortsAt, PortsSeen,
-    Process, Question, Risk, RuntimeAt, TranscriptAt, Work, WorkAt,
+    Answers, BranchSource, Commit, Company, Ground, GroundAt, Merge, MergedAt, PortHolder, PortsAt,
+    PortsSeen, Probe, Process, Question, ReadyAt, Risk, RuntimeAt, TranscriptAt, Work, WorkAt,
 };
 
 use crate::name::{Installation, Name, Run, Spec, Uid};

@@ -17,7 +17,7 @@ pub use events::{Event, Kept};
 pub use lock::{Lock, LockError};
 
 use crate::name::Installation;
-use crate::record::{Record, Records};
+use crate::record::{Finished, Record, Records};
 use crate::snapshot::ServerId;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
@@ -167,6 +167,7 @@ impl Store {
     pub fn records(&self) -> Result<Records, StoreError> {
         let view = self.connection.unchecked_transaction()?;
         let live: Vec<Record> = rows(&view, "records", "SELECT json FROM records")?;
+        let finished: Vec<Finished> = rows(&view, "finished", "SELECT json FROM finished")?;
         let server = schema::meta(&view, "server")?;
         let mut records = Records {
             sessions: live.into_iter().map(|record| (record.uid, record)).collect(),
@@ -175,6 +176,10 @@ impl Store {
             tombstones: rows(&view, "tombstones", "SELECT json FROM tombstones")?,
             intents: rows(&view, "journal", "SELECT json FROM journal ORDER BY seq")?,
             recent_ends: ends(&view)?,
+            finished: finished
+                .into_iter()
+                .map(|finished| (finished.name.clone(), finished))
+                .collect(),
             ..Records::default()
         };
         change::sort_newest_first(&mut records.tombstones);

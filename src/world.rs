@@ -54,7 +54,7 @@ pub enum Act {
         repo: PathBuf,
         /// The base, `origin/main`; `None` for the default one.
         base: Option<String>,
-        /// Done already when the last fetch is younger.
+        /// Done already when the last fetch, or the last attempt, is younger.
         max_age: Duration,
     },
     /// `git worktree add --lock`. Done already when the path is a complete worktree locked with this uid.
@@ -237,6 +237,8 @@ pub struct EndRun {
 pub enum Done {
     /// Nothing to tell.
     Plain,
+    /// A remote was asked.
+    Fetched,
     /// A pane runs.
     Started {
         /// On which server.

@@ -8,7 +8,8 @@ use super::{output, verdict};
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Name;
 use crate::plan::{Policy, Removals, Request};
-use crate::record::{Wish, WishKind};
+use crate::record::{Finished, Wish, WishKind};
+use crate::render::words::short;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -99,7 +100,10 @@ fn wish(desk: &Desk, kind: WishKind, why: Option<&String>, period: Option<Durati
 pub fn start(mut desk: Desk, args: &Start) -> Result<Exit, Failure> {
     let names = names(&desk, &args.names)?;
     refuse_gone(&desk, &names)?;
-    let request = Request::Start { new_worktree: args.new_worktree };
+    if !args.again {
+        refuse_finished(&desk, &names)?;
+    }
+    let request = Request::Start { new_worktree: args.new_worktree, again: args.again };
     let policy = Policy { requests: requests(&names, request), ..about(&desk, &names) };
     let wishes = names.into_iter().map(|name| (name, None)).collect();
     converge(&mut desk, &Ask { wishes, ..Ask::new(policy) })
@@ -114,6 +118,15 @@ fn refuse_gone(desk: &Desk, names: &BTreeSet<Name>) -> Result<(), Failure> {
         format!("{gone} is not in the file, which says how to start it"),
     )
     .with_help("put its entry back into the file and apply it"))
+}
+
+fn refuse_finished(desk: &Desk, names: &BTreeSet<Name>) -> Result<(), Failure> {
+    let finished = names.iter().find_map(|name| desk.records.finished.get(name));
+    let Some(Finished { name, merge, .. }) = finished else { return Ok(()) };
+    let commit = short(&merge.commit);
+    let again = desk.view().command(&format!("start {name} --again"));
+    Err(Failure::new(Exit::Refused, format!("{name} is finished: its work was merged in {commit}"))
+        .with_help(format!("to begin anew: {again}")))
 }
 
 /// `stop`: ends the run and keeps it so.
@@ -137,6 +150,7 @@ pub fn stop(mut desk: Desk, args: &Stop) -> Result<Exit, Failure> {
 pub fn restart(mut desk: Desk, args: &Restart) -> Result<Exit, Failure> {
     let names = names(&desk, &args.names)?;
     refuse_gone(&desk, &names)?;
+    refuse_finished(&desk, &names)?;
     let request =
         Request::Restart { fresh: args.fresh, recreate: args.recreate, setup: args.setup };
     let now = if args.now { names.clone() } else { BTreeSet::new() };

@@ -364,7 +364,7 @@ fn fetch_bases(desk: &mut Desk, ask: &Ask, plan: &Plan) -> bool {
     for error in results.iter().filter_map(|result| result.as_ref().err()) {
         output::warn(&format!("{error}; going on with what is there"));
     }
-    !acts.is_empty()
+    fetch::is_news(&results)
 }
 
 fn act(

@@ -18,7 +18,7 @@ pub fn of_diff(plan: &Plan, fail_on: FailOn) -> Exit {
         FailOn::Destructive if plan.entries.iter().any(destroys) => return Exit::Differs,
         FailOn::Destructive | FailOn::Never => return Exit::Done,
     }
-    let same = |kind: Kind| matches!(kind, Kind::Synced | Kind::Wished);
+    let same = |kind: Kind| matches!(kind, Kind::Synced | Kind::Wished | Kind::Finished);
     let differs = plan.entries.iter().any(|entry| {
         !same(Kind::of(&entry.verdict))
             || entry.deferred.as_ref().is_some_and(|hold| !same(Kind::of_hold(&hold.reason)))

@@ -66,6 +66,16 @@ impl Git {
         Names::open(self, path).commit(name)
     }
 
+    /// The commit of a base: as it is named, then as a branch of `origin`; the default one without a name.
+    pub(super) fn base(&self, path: &Path, base: Option<&str>) -> Result<Option<Commit>, GitError> {
+        let names = Names::open(self, path);
+        let found = match base {
+            Some(base) => named_base(&names, base)?,
+            None => default_base(&names)?,
+        };
+        Ok(found.map(|(_, commit)| commit))
+    }
+
     /// The default base of a repository, as a name: `origin/HEAD`'s branch, `main`, `master`, the current branch.
     pub(super) fn default_base(&self, path: &Path) -> Result<Option<(String, Commit)>, GitError> {
         default_base(&Names::open(self, path))

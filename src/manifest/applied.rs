@@ -2,12 +2,16 @@
 //! how a value is kept: text as written, `env` as digests. Invariant: only what differs from the default is
 //! kept, and nothing of the built-in profiles, so that an upgrade of fleetctl restarts nobody.
 
-use super::fleet::{OnChange, OnPromptChange, Program, Restart, Resume, Session, Worktree};
+use super::fleet::{
+    Backoff, Need, OnChange, OnPromptChange, Port, Probe, Program, Restart, Resume, Session, Until,
+    Worktree,
+};
 use super::template::shown;
 use crate::name::Spec;
 use crate::record::{Applied, Parting};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What the session itself does not tell.
 #[derive(Debug, Clone, Default)]
@@ -128,18 +132,8 @@ fn recreate(session: &Session, beside: &Beside) -> BTreeMap<String, String> {
 
 fn in_place(session: &Session) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
-    let names: Vec<String> = session.depends_on.iter().map(ToString::to_string).collect();
-    put(&mut map, "depends_on", some_list(&names));
+    ends(&mut map, session);
     put(&mut map, "ports", some_list(&session.ports));
-    put(
-        &mut map,
-        "restart",
-        match session.restart {
-            Restart::OnFailure => None,
-            Restart::Always => Some("always".to_owned()),
-            Restart::Never => Some("never".to_owned()),
-        },
-    );
     let on_change = match session.on_change {
         OnChange::Idle => "idle",
         OnChange::Now => "now",
@@ -170,6 +164,56 @@ fn in_place(session: &Session) -> BTreeMap<String, String> {
     map
 }
 
+/// What begins and ends a run by itself.
+fn ends(map: &mut BTreeMap<String, String>, session: &Session) {
+    let needed = session.depends_on.iter().map(|needed| match needed.need {
+        Need::Started => needed.on.to_string(),
+        need => format!("{}: {}", needed.on, need.word()),
+    });
+    put(map, "depends_on", some_list(&needed.collect::<Vec<_>>()));
+    put(
+        map,
+        "restart",
+        match session.restart {
+            Restart::OnFailure => None,
+            Restart::Always => Some("always".to_owned()),
+            Restart::Never => Some("never".to_owned()),
+        },
+    );
+    let (set, usual) = (&session.backoff, Backoff::default());
+    let other = |set: Duration, usual: Duration| (set != usual).then(|| spelled(set));
+    put(map, "restart.first", other(set.first, usual.first));
+    put(map, "restart.max", other(set.max, usual.max));
+    put(map, "restart.reset", other(set.reset, usual.reset));
+    let same = (set.starts, set.within) == (usual.starts, usual.within);
+    let within = || format!("{} within {}", set.starts, spelled(set.within));
+    put(map, "restart.give_up", (!same).then(within));
+    if let Some(ready) = &session.ready {
+        let (field, value) = match &ready.probe {
+            Probe::Screen(regex) => ("ready.screen", regex.clone()),
+            Probe::Command(text) => ("ready.command", shown(text)),
+            Probe::Port(Port::Number(port)) => ("ready.port", port.to_string()),
+            Probe::Port(Port::Named(port)) => ("ready.port", port.clone()),
+        };
+        put(map, field, Some(value));
+        put(map, "ready.timeout", other(ready.timeout, super::ends::READY));
+    }
+    put(map, "stop_after.idle", session.stop_after.idle.map(spelled));
+    put(map, "stop_after.age", session.stop_after.age.map(spelled));
+    put(map, "until", session.until.map(|Until::Merged| "merged".to_owned()));
+}
+
+/// A duration as the file would have it.
+fn spelled(time: Duration) -> String {
+    let seconds = time.as_secs();
+    for (unit, long) in [('h', 3_600), ('m', 60)] {
+        if seconds >= long && seconds.is_multiple_of(long) {
+            return format!("{}{unit}", seconds / long);
+        }
+    }
+    format!("{seconds}s")
+}
+
 fn noted(session: &Session) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     if session.on_prompt_change == OnPromptChange::Ignore {
@@ -198,7 +242,7 @@ fn parting(session: &Session) -> Parting {
         teardown_timeout: timeout,
         interrupt: keys.interrupt,
         quit: keys.quit,
-        depends_on: session.depends_on.clone(),
+        depends_on: session.depends_on.iter().map(|needed| needed.on.clone()).collect(),
         shell: session.is_shell(),
         interactive: session.program == Program::Shell,
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub type Sessions = IndexMap<Name, Placed>;
 
 /// The problem of a session that does not exist.
-fn unknown_session(name: &str, at: At, sessions: &Sessions) -> Problem {
+pub(super) fn unknown_session(name: &str, at: At, sessions: &Sessions) -> Problem {
     Problem::new(Code::UnknownSession, format!("there is no session `{name}`"))
         .at(at)
         .nearest(name, sessions.keys().map(Name::as_str))
@@ -26,33 +26,12 @@ fn unknown_session(name: &str, at: At, sessions: &Sessions) -> Problem {
 
 /// Resolves names and checks all rules.
 pub fn check(sessions: &mut Sessions, reader: &mut Reader) {
-    resolve_dependencies(sessions, reader);
+    super::needs::resolve(sessions, reader);
     check_sharers(sessions, reader);
     check_cycles(sessions, reader);
     check_writers(sessions, reader);
     check_branches(sessions, reader);
     check_references(sessions, reader);
-}
-
-fn resolve_dependencies(sessions: &mut Sessions, reader: &mut Reader) {
-    for at in 0..sessions.len() {
-        let written = std::mem::take(&mut sessions[at].depends_on);
-        let mut names: Vec<Name> = Vec::with_capacity(written.len());
-        for text in &written {
-            match text.value.parse::<Name>().ok().filter(|name| sessions.contains_key(name)) {
-                None => reader.problem(unknown_session(&text.value, text.at, sessions)),
-                Some(name) if name == sessions[at].session.name => {
-                    let message = format!("`{name}` depends on itself");
-                    reader.problem(Problem::new(Code::DependencyCycle, message).at(text.at));
-                }
-                Some(name) if names.contains(&name) => {}
-                Some(name) => names.push(name),
-            }
-        }
-        let placed = &mut sessions[at];
-        placed.session.depends_on = names;
-        placed.depends_on = written;
-    }
 }
 
 /// A sharer names a session with a worktree of its own, works in its repository, and does not write as an
@@ -135,7 +114,8 @@ fn next_of(sessions: &Sessions, at: usize) -> Vec<usize> {
         Worktree::Shared(owner) => Some(owner),
         _ => None,
     };
-    let names = session.depends_on.iter().chain(owner).filter(|name| **name != session.name);
+    let needed = session.depends_on.iter().map(|needed| &needed.on);
+    let names = needed.chain(owner).filter(|name| **name != session.name);
     names.filter_map(|name| sessions.get_index_of(name)).collect()
 }
 
@@ -146,7 +126,7 @@ fn cycle(sessions: &Sessions, circle: &[usize]) -> Problem {
         .map(|step| sessions[circle[(first + step) % circle.len()]].session.name.as_str())
         .collect();
     let placed = &sessions[circle[first]];
-    let at = placed.depends_on.first().map_or(placed.worktree.unwrap_or(placed.key), |d| d.at);
+    let at = placed.depends_on.first().map_or(placed.worktree.unwrap_or(placed.key), |d| d.name.at);
     Problem::new(Code::DependencyCycle, format!("dependencies in a circle: {}", names.join(" → ")))
         .at(at)
         .help("take one of them out (a session depends on the owner of the worktree it shares)")

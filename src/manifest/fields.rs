@@ -8,7 +8,7 @@ use super::read::Reader;
 use super::source::At;
 
 /// All fields of a session, in the order of the reference.
-pub const FIELDS: [&str; 27] = [
+pub const FIELDS: [&str; 30] = [
     "each",
     "agent",
     "command",
@@ -33,6 +33,9 @@ pub const FIELDS: [&str; 27] = [
     "state",
     "restart",
     "depends_on",
+    "ready",
+    "stop_after",
+    "until",
     "on_change",
     "protect",
     "resume",
@@ -46,7 +49,7 @@ pub const AGENT_ONLY: [&str; 7] =
     ["prompt", "prompt_file", "on_prompt_change", "model", "mode", "args", "resume"];
 
 /// What only a session with a worktree of its own can use.
-pub const WORKTREE_ONLY: [&str; 4] = ["branch", "base", "files", "setup"];
+pub const WORKTREE_ONLY: [&str; 5] = ["branch", "base", "files", "setup", "until"];
 
 /// All names, for suggestions.
 #[must_use]

@@ -155,8 +155,16 @@ pub struct Session {
     pub state: Desired,
     /// `restart`.
     pub restart: Restart,
-    /// These are started before it.
-    pub depends_on: Vec<Name>,
+    /// How soon it is started again, and when no more.
+    pub backoff: Backoff,
+    /// What it waits for.
+    pub depends_on: Vec<Dependency>,
+    /// How it is known to be ready.
+    pub ready: Option<Ready>,
+    /// When its run has lasted long enough.
+    pub stop_after: StopAfter,
+    /// When there is no more use for it.
+    pub until: Option<Until>,
     /// When a restart-class change is done.
     pub on_change: OnChange,
     /// Never decommissioned.
@@ -255,6 +263,117 @@ pub enum Restart {
     Always,
     /// Never by itself.
     Never,
+}
+
+/// How soon a run that ended is followed by the next, and when no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first crash; twice that after each further one.
+    pub first: Duration,
+    /// At most.
+    pub max: Duration,
+    /// A run that lasted so long begins the count anew.
+    pub reset: Duration,
+    /// With so many starts that ended in a crash it is given up, …
+    pub starts: u32,
+    /// … when they lie within this time.
+    pub within: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(10),
+            max: Duration::from_secs(300),
+            reset: Duration::from_secs(600),
+            starts: 5,
+            within: Duration::from_secs(1_800),
+        }
+    }
+}
+
+/// One of `depends_on`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// On which session.
+    pub on: Name,
+    /// What of it.
+    pub need: Need,
+}
+
+/// What of a session another one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Need {
+    /// It runs, or has run to its end.
+    #[default]
+    Started,
+    /// Its `ready` says so.
+    Ready,
+    /// It runs, and does nothing.
+    Idle,
+    /// It exited with 0.
+    Completed,
+    /// Its work is in the base.
+    Merged,
+}
+
+impl Need {
+    /// The word for it in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Completed => "completed",
+            Self::Merged => "merged",
+        }
+    }
+}
+
+/// `ready`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// What tells it.
+    pub probe: Probe,
+    /// How long it may take from the start of a run.
+    pub timeout: Duration,
+}
+
+/// What tells that a session is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A regular expression that its screen matches; `^` and `$` match at lines.
+    Screen(String),
+    /// An `sh -c` text that ends with 0 in its directory.
+    Command(String),
+    /// Something listens there.
+    Port(Port),
+}
+
+/// A port on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Port {
+    /// Its number.
+    Number(u16),
+    /// One of the session's own, by its name.
+    Named(String),
+}
+
+/// `stop_after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StopAfter {
+    /// When it did nothing for so long.
+    pub idle: Option<Duration>,
+    /// When its run has lasted so long.
+    pub age: Option<Duration>,
+}
+
+/// `until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Its work is in the base.
+    Merged,
 }
 
 /// `on_change`.

@@ -47,6 +47,8 @@ pub enum Code {
     BadValue,
     /// A duration that is none.
     BadDuration,
+    /// A regular expression that is none.
+    BadRegex,
     /// A glob that is none.
     BadGlob,
     /// A name that breaks the rules for names.
@@ -73,6 +75,8 @@ pub enum Code {
     UnknownSession,
     /// Dependencies in a circle.
     DependencyCycle,
+    /// A dependency on what can never come.
+    NeverComes,
     /// Fields that exclude each other.
     Conflict,
     /// A field for agents on a shell.
@@ -114,6 +118,7 @@ impl Code {
             Self::Empty => "field::empty",
             Self::BadValue => "field::value",
             Self::BadDuration => "field::duration",
+            Self::BadRegex => "field::regex",
             Self::BadGlob => "field::glob",
             Self::BadName => "name::invalid",
             Self::Version => "version::unknown",
@@ -127,6 +132,7 @@ impl Code {
             Self::UnknownRepo => "repo::unknown",
             Self::UnknownSession => "session::unknown",
             Self::DependencyCycle => "session::dependency-cycle",
+            Self::NeverComes => "session::never-comes",
             Self::Conflict => "session::conflict",
             Self::AgentOnly => "session::agent-only",
             Self::WorktreeOnly => "session::worktree-only",

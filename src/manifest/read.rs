@@ -39,7 +39,7 @@ pub struct Here<'s> {
 }
 
 /// Fields of a later version, so that one who reads about them is told.
-pub const LATER: [&str; 6] = ["ready", "stop_after", "until", "resume_prompt", "notify", "include"];
+pub const LATER: [&str; 3] = ["resume_prompt", "notify", "include"];
 
 /// Reads nodes and collects what is wrong.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 //! gives a session; where a value was wrong a default stands in, and a problem was collected.
 
 use super::applied::Beside;
+use super::ends::Awaited;
 use super::fields::{AGENT_ONLY, Field, Fields, Refusal, WORKTREE_ONLY};
-use super::fleet::{Desired, OnChange, Program, Repo, Restart, Resume, Session, Worktree};
+use super::fleet::{Desired, OnChange, Program, Repo, Resume, Session, Until, Worktree};
 use super::ground::Ground;
 use super::problem::{Code, Problem};
 use super::profiles::{Agents, unknown_agent};
@@ -30,7 +31,7 @@ pub struct Placed {
     /// `repo`, if it was written in the session itself.
     pub repo: Option<At>,
     /// Each of `depends_on`, as written.
-    pub depends_on: Vec<Written>,
+    pub depends_on: Vec<Awaited>,
     /// What its `applied` needs beside the session.
     pub beside: Beside,
 }
@@ -93,6 +94,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
             Program::Agent(_) => OnChange::Idle,
             _ => OnChange::Now,
         };
+        let (restart, backoff) = self.restart();
         let session = Session {
             name: name.clone(),
             wrap: self.list("wrap"),
@@ -111,8 +113,12 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
             setup: self.commands("setup"),
             teardown: self.commands("teardown"),
             state: self.word("state", &STATES).unwrap_or(Desired::Running),
-            restart: self.word("restart", &RESTARTS).unwrap_or(Restart::OnFailure),
+            restart,
+            backoff,
             depends_on: Vec::new(),
+            ready: self.ready(),
+            stop_after: self.stop_after(&program),
+            until: self.word("until", &UNTILS),
             on_change: self.word("on_change", &ON_CHANGES).unwrap_or(default_change),
             protect: self.protect(),
             resume: self.word("resume", &RESUMES).unwrap_or(Resume::Preferred),
@@ -121,6 +127,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
             applied: Applied::default(),
         };
         beside.env_file = env_file;
+        self.check_ready(session.ready.as_ref(), &session.ports);
         session
     }
 
@@ -137,7 +144,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
     }
 
     /// A field of words.
-    fn word<T: Copy>(&mut self, name: &str, words: &[(&'static str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(&mut self, name: &str, words: &[(&'static str, T)]) -> Option<T> {
         let node = self.fields.node(name)?;
         let here = self.here(Allow::Early);
         self.reader.word(name, node, here, words)
@@ -244,8 +251,7 @@ impl<'m, 'n, 'a> Making<'m, 'n, 'a, '_> {
 }
 
 const STATES: [(&str, Desired); 2] = [("running", Desired::Running), ("stopped", Desired::Stopped)];
-const RESTARTS: [(&str, Restart); 3] =
-    [("on-failure", Restart::OnFailure), ("always", Restart::Always), ("never", Restart::Never)];
+const UNTILS: [(&str, Until); 1] = [("merged", Until::Merged)];
 const ON_CHANGES: [(&str, OnChange); 3] =
     [("idle", OnChange::Idle), ("now", OnChange::Now), ("manual", OnChange::Manual)];
 const RESUMES: [(&str, Resume); 3] =

@@ -37,7 +37,7 @@ impl<'n, 'a> Making<'_, 'n, 'a, '_> {
     }
 
     /// The entries of a field whose maps merge.
-    fn entries(&mut self, name: &str) -> Vec<&'n Entry<'a>> {
+    pub(super) fn entries(&mut self, name: &str) -> Vec<&'n Entry<'a>> {
         let Some(field) = self.fields.get(name) else { return Vec::new() };
         if self.reader.map(name, field.node).is_none() {
             return Vec::new();
@@ -240,12 +240,6 @@ impl<'n, 'a> Making<'_, 'n, 'a, '_> {
             }
         }
         labels
-    }
-
-    pub(super) fn depends_on(&mut self) -> Vec<Written> {
-        let Some(node) = self.fields.node("depends_on") else { return Vec::new() };
-        let here = self.here(Allow::Early);
-        self.reader.list("depends_on", node, here).unwrap_or_default()
     }
 }
 

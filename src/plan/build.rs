@@ -3,18 +3,19 @@
 //! an order that depends on names alone.
 
 use super::change::Changes;
+use super::needs::Standing;
 use super::pass::Pass;
 use super::retire::Others;
 use super::runtime::{Judge, Over};
 use super::session::Decided;
 use super::sight::PaneOf;
 use super::{
-    Entry, Health, Hint, Hold, HoldReason, Plan, Status, StepKind, StepReason, Verdict, Wants,
-    order,
+    Entry, Health, Hint, Hold, HoldReason, Plan, Request, Status, StepKind, StepReason, Verdict,
+    Wants, order,
 };
 use crate::manifest::fleet::{Desired, Session, Worktree};
 use crate::name::Name;
-use crate::record::{EndKind, Record, StopReason};
+use crate::record::{EndKind, Finished, Record, StopReason};
 use crate::snapshot::Observed;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -53,6 +54,7 @@ impl<'a> Pass<'a> {
         plan.questions = std::mem::take(&mut self.questions);
         plan.ports = std::mem::take(&mut self.allotted);
         plan.due = self.due_of(&plan);
+        plan.books = std::mem::take(&mut self.books);
         plan
     }
 
@@ -82,6 +84,7 @@ impl<'a> Pass<'a> {
             order: Vec::new(),
             renames: self.names.renames.clone(),
             ports: BTreeMap::new(),
+            books: BTreeMap::new(),
             due: None,
         }
     }
@@ -90,27 +93,23 @@ impl<'a> Pass<'a> {
     fn entry(&mut self, name: &'a Name, session: &'a Session) -> Option<Entry> {
         let record = self.names.record(name);
         if !self.selects(name) {
-            let up =
-                |record: &Record| self.is_alive(record.uid) || self.has_completed(session, record);
-            if record.is_some_and(up) {
-                self.started.insert(name);
-            }
+            let standing = match record {
+                Some(record) => self.standing_of_other(session, record),
+                None => self.finished(name).map_or(Standing::Down, over),
+            };
+            self.standing.insert(name, standing);
             return None;
         }
         let Some(record) = record else {
             let decided = self.decide_new(name, session);
             let decided = self.unless_it_failed(name, decided);
-            if is_started(&decided, false) {
-                self.started.insert(name);
-            }
+            self.standing.insert(name, Standing::of(&decided, false));
             return Some(self.assemble_new(name, session, decided));
         };
         let changes = self.changes(session, record);
         let decided = self.decide(session, record, &changes);
         let decided = self.unless_it_failed(name, decided);
-        if is_started(&decided, self.is_alive(record.uid)) {
-            self.started.insert(name);
-        }
+        self.standing.insert(name, Standing::of(&decided, self.is_alive(record.uid)));
         let renamed_from =
             self.names.renames.contains_key(&record.uid).then(|| record.name.clone());
         let mut entry = Entry {
@@ -118,7 +117,7 @@ impl<'a> Pass<'a> {
             uid: Some(record.uid),
             renamed_from,
             status: self.status(record, Some(session), &decided),
-            notes: self.notes(record, &decided),
+            notes: self.notes(record, Some(session), &decided),
             changes: changes.list,
             verdict: decided.verdict,
             deferred: decided.deferred,
@@ -130,15 +129,31 @@ impl<'a> Pass<'a> {
         Some(entry)
     }
 
-    /// True when a session without a live pane has run to its end, recorded or not.
-    fn has_completed(&self, session: &Session, record: &Record) -> bool {
-        let judge = Judge { snapshot: self.snapshot, record, policy: session.restart };
+    /// How a session stands that the pass is not about.
+    fn standing_of_other(&self, session: &Session, record: &Record) -> Standing {
+        let judge = Judge { snapshot: self.snapshot, record, session };
         let pane = match self.sight.pane(record.uid) {
             PaneOf::One(pane) => Some(pane),
             PaneOf::None | PaneOf::Doubled => None,
         };
-        let over = judge.judge(pane);
-        matches!(over, Over::Stands(EndKind::Completed) | Over::Seen(EndKind::Completed))
+        if self.is_alive(record.uid) {
+            return Standing::Up;
+        }
+        match judge.judge(pane).over {
+            Over::Stands(end) | Over::Seen(end) => Standing::Over(end),
+            Over::Again(_) | Over::Ending => Standing::Down,
+        }
+    }
+
+    /// What is remembered of a session that reached what it was there for, whatever it was called then.
+    fn finished(&self, name: &Name) -> Option<&'a Finished> {
+        let finished = &self.records.finished;
+        let moved = || {
+            let moved = self.fleet.moved.iter().find(|moved| &moved.to == name)?;
+            let free = !self.fleet.sessions.contains_key(&moved.from);
+            finished.get(&moved.from).filter(|_| free)
+        };
+        finished.get(name).or_else(moved)
     }
 
     fn changes(&self, session: &Session, record: &Record) -> Changes {
@@ -155,6 +170,13 @@ impl<'a> Pass<'a> {
     }
 
     fn decide_new(&mut self, name: &'a Name, session: &'a Session) -> Decided {
+        let again = matches!(self.request(name), Some(Request::Start { again: true, .. }));
+        if let Some(finished) = self.finished(name).filter(|_| !again) {
+            let Finished { merge, at, .. } = finished;
+            let reason = HoldReason::Finished { commit: merge.commit.clone(), at: *at };
+            let end = Some(EndKind::Finished(merge.clone()));
+            return Decided { end, ..Decided::refused(Wants::Create, reason.into()) };
+        }
         if session.state == Desired::Stopped {
             return Decided::synced();
         }
@@ -171,6 +193,7 @@ impl<'a> Pass<'a> {
         let unseen = matches!(&decided.verdict,
             Verdict::Hold(hold) if matches!(hold.reason, HoldReason::Unseen(_)));
         let health = match session.state {
+            _ if decided.end.is_some() => Health::Stopped,
             Desired::Stopped => Health::Stopped,
             Desired::Running if unseen => Health::Unknown,
             Desired::Running => Health::Missing,
@@ -183,7 +206,7 @@ impl<'a> Pass<'a> {
             deferred: None,
             changes: Vec::new(),
             notes: Vec::new(),
-            status: Status { health, ..Status::default() },
+            status: Status { health, end: decided.end, ..Status::default() },
         }
     }
 
@@ -207,7 +230,7 @@ impl<'a> Pass<'a> {
                 uid: Some(record.uid),
                 renamed_from: None,
                 status: self.status(record, None, &decided),
-                notes: self.notes(record, &decided),
+                notes: self.notes(record, None, &decided),
                 changes: Vec::new(),
                 verdict: decided.verdict,
                 deferred: None,
@@ -227,14 +250,16 @@ impl<'a> Pass<'a> {
         (kept, acting)
     }
 
-    /// A sharer stops for its owner only as long as the owner's recreate stands.
+    /// A sharer stops for its owner only as long as what takes the owner's worktree away stands.
     fn release_sharers(&self, plan: &mut Plan) {
         let recreated: HashSet<Name> = plan
             .entries
             .iter()
             .filter(|entry| {
-                matches!(&entry.verdict, Verdict::Do(step)
-                    if matches!(step.kind, StepKind::Recreate { .. }))
+                matches!(&entry.verdict, Verdict::Do(step) if matches!(
+                    step.kind,
+                    StepKind::Recreate { .. } | StepKind::Decommission(_)
+                ))
             })
             .map(|entry| entry.name.clone())
             .collect();
@@ -261,25 +286,8 @@ pub(super) fn held(wants: Wants, reason: HoldReason) -> Verdict {
     Verdict::Hold(Hold { wants, reason })
 }
 
-/// True when what waits for this session may start: it runs, will run, or has run to its end.
-fn is_started(decided: &Decided, alive: bool) -> bool {
-    if decided.open || decided.end == Some(EndKind::Completed) {
-        return true;
-    }
-    match &decided.verdict {
-        Verdict::Do(step) => match &step.kind {
-            StepKind::Create(_)
-            | StepKind::Start { .. }
-            | StepKind::Restart { .. }
-            | StepKind::Recreate { .. } => true,
-            StepKind::Update { .. } => alive,
-            StepKind::Stop { .. }
-            | StepKind::Decommission(_)
-            | StepKind::Forget
-            | StepKind::Settle(_) => false,
-        },
-        Verdict::Synced | Verdict::Hold(_) => alive,
-    }
+fn over(finished: &Finished) -> Standing {
+    Standing::Over(EndKind::Finished(finished.merge.clone()))
 }
 
 /// Counts those that wait for a place, in file order.

@@ -40,9 +40,11 @@ impl Sync {
             | HoldReason::Manual
             | HoldReason::Queued { .. }
             | HoldReason::Dependency { .. }
+            | HoldReason::Backoff { .. }
             | HoldReason::After(_)
             | HoldReason::Prune { .. }
             | HoldReason::Failed { .. } => Self::Pending,
+            HoldReason::Finished { .. } => Self::Synced,
             HoldReason::Unseen(_) => Self::Unknown,
             HoldReason::Wish { .. }
             | HoldReason::AtRisk(_)

@@ -21,7 +21,7 @@ impl Pass<'_> {
         let wishes = self.records.sessions.values().filter_map(until_of_wish);
         let ending = self.is_one_ending().then(|| self.after(SOON)).flatten();
         let now = self.snapshot.taken;
-        held.chain(wishes).chain(ending).filter(|due| *due > now).min()
+        held.chain(wishes).chain(ending).chain(self.wakes()).filter(|due| *due > now).min()
     }
 
     fn due_of_hold(&self, reason: &HoldReason) -> Option<Timestamp> {
@@ -29,6 +29,7 @@ impl Pass<'_> {
             HoldReason::Busy | HoldReason::Attached => self.after(PATIENCE),
             HoldReason::Prune { due } => *due,
             HoldReason::Failed { again, .. } => Some(*again),
+            HoldReason::Backoff { until, .. } => Some(*until),
             HoldReason::Mass { .. } => {
                 let oldest = self.records.recent_ends.iter().min()?;
                 oldest.checked_add(MASS_WINDOW).ok()
@@ -37,6 +38,7 @@ impl Pass<'_> {
             HoldReason::Manual
             | HoldReason::Queued { .. }
             | HoldReason::Dependency { .. }
+            | HoldReason::Finished { .. }
             | HoldReason::AtRisk(_)
             | HoldReason::Protected { .. }
             | HoldReason::Conflict(_)

@@ -3,7 +3,7 @@
 
 use super::pass::{Pass, Refusal};
 use super::session::Decided;
-use super::{Failed, Hold, HoldReason, Plan, Removals, Request, StepKind, Verdict};
+use super::{Failed, Hold, HoldReason, Plan, Removals, Request, StepKind, StepReason, Verdict};
 use crate::name::Name;
 use crate::record::{EndKind, Record, StopReason, WishKind};
 use crate::snapshot::{Observed, Pane};
@@ -178,9 +178,11 @@ impl Pass<'_> {
     }
 }
 
+/// What is finished goes by itself, for a reason that was proven for that very session.
 fn ends_a_session(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Do(step)
-        if matches!(step.kind, StepKind::Decommission(_) | StepKind::Recreate { .. }))
+        if matches!(step.kind, StepKind::Decommission(_) | StepKind::Recreate { .. })
+            && !matches!(step.reason, StepReason::Merged(_)))
 }
 
 /// True for a session that nobody stopped.

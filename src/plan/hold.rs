@@ -1,6 +1,8 @@
 //! Steps that are not done, and why. Plain data. Invariant: every reason is one that something lifts, and the
 //! words for it name what.
 
+use super::StepReason;
+use crate::manifest::fleet::Need;
 use crate::name::Name;
 use crate::record::WishKind;
 use crate::snapshot::{Blind, Risk};
@@ -55,10 +57,30 @@ pub enum HoldReason {
         /// The limit.
         max: usize,
     },
-    /// It depends on a session that is not started.
+    /// It depends on something of another session.
     Dependency {
         /// Which.
         on: Name,
+        /// What of it.
+        need: Need,
+        /// Why it is not so.
+        lag: Lag,
+    },
+    /// It ended several times in a row and is not started again at once. Lifted by time or `start`.
+    Backoff {
+        /// When it is.
+        until: Timestamp,
+        /// How many times.
+        after: u32,
+        /// How it ended.
+        ended: Box<StepReason>,
+    },
+    /// It is finished and is not made again. Lifted by `start --again`.
+    Finished {
+        /// The commit that brought its work into the base.
+        commit: String,
+        /// When it was taken down.
+        at: Timestamp,
     },
     /// A human's wish. Lifted by `start` or `release`.
     Wish {
@@ -154,6 +176,25 @@ pub enum HoldReason {
         /// When it is tried again.
         again: Timestamp,
     },
+}
+
+impl HoldReason {
+    /// It waits for another session to be started.
+    #[must_use]
+    pub fn waits_for(on: &Name) -> Self {
+        Self::Dependency { on: on.clone(), need: Need::Started, lag: Lag::NotYet }
+    }
+}
+
+/// Why what a session waits for of another one is not so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lag {
+    /// It did not come yet.
+    NotYet,
+    /// It should have come by now.
+    Late,
+    /// It cannot be told, which counts as no.
+    Unknown,
 }
 
 /// What stands in the way of a create.

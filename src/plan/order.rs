@@ -41,7 +41,7 @@ pub(super) fn of_fleet(fleet: &Fleet) -> Vec<usize> {
             Worktree::Shared(owner) => Some(owner),
             Worktree::Own { .. } | Worktree::Repository => None,
         };
-        let names = session.depends_on.iter().chain(owner);
+        let names = session.depends_on.iter().map(|needed| &needed.on).chain(owner);
         names.filter_map(|name| fleet.sessions.get_index_of(name)).collect()
     });
     after_prerequisites(&before.collect::<Vec<_>>())

@@ -3,16 +3,18 @@
 //! answer that could not be had refuses the step that needs it.
 
 use super::names::Names;
+use super::needs::Standing;
 use super::ports::Ports;
 use super::sight::Sight;
 use super::{HoldReason, Policy, Request};
-use crate::manifest::fleet::{Fleet, Session, Worktree};
+use crate::manifest::fleet::{Fleet, Session};
 use crate::name::{Name, Uid};
-use crate::record::{EndKind, IntentKind, Place, Record, Records, StopReason};
+use crate::record::{Books, EndKind, IntentKind, Place, Record, Records, StopReason};
 use crate::snapshot::{
     Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, PortsAt, Process,
     Question, Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
 };
+use jiff::Timestamp;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -55,8 +57,12 @@ pub(super) struct Pass<'a> {
     pub(super) names: Names<'a>,
     pub(super) questions: BTreeSet<Question>,
     pub(super) blind: BTreeSet<Blind>,
-    /// Sessions that run, will run, or have completed what others wait for.
-    pub(super) started: HashSet<&'a Name>,
+    /// How the file's sessions stand when this pass is done, as far as that is decided.
+    pub(super) standing: HashMap<&'a Name, Standing>,
+    /// What looks have taught and is not recorded yet.
+    pub(super) books: BTreeMap<Uid, Books>,
+    /// Times at which something is due.
+    pub(super) wakes: Vec<Timestamp>,
     /// Sharers that stop before the worktree under them is replaced.
     pub(super) must_stop: BTreeMap<Uid, Name>,
     /// Owners whose worktree is replaced in this pass.
@@ -97,7 +103,9 @@ impl<'a> Pass<'a> {
             names: Names::new(fleet, records),
             questions: BTreeSet::new(),
             blind: BTreeSet::new(),
-            started: HashSet::new(),
+            standing: HashMap::new(),
+            books: BTreeMap::new(),
+            wakes: Vec::new(),
             must_stop: BTreeMap::new(),
             replaced: HashSet::new(),
             planned: HashMap::new(),
@@ -269,45 +277,6 @@ impl<'a> Pass<'a> {
         self.agents += usize::from(new);
     }
 
-    /// Refuses a start before what the session depends on is started, or while the worktree that it shares
-    /// is not there. A restart does not wait for dependencies, nor does one that was cut off half way.
-    pub(super) fn dependencies(
-        &self,
-        session: &Session,
-        old: Option<&Record>,
-    ) -> Result<(), Refusal> {
-        let waits = session.depends_on.iter().find(|on| !self.started.contains(*on));
-        if let Some(on) = waits.filter(|_| !old.is_some_and(is_between_runs)) {
-            return Err(HoldReason::Dependency { on: on.clone() }.into());
-        }
-        self.shared_worktree(session)
-    }
-
-    /// Refuses a run in a worktree of another session that is not there, or about to be replaced.
-    pub(super) fn shared_worktree(&self, session: &Session) -> Result<(), Refusal> {
-        if let Worktree::Shared(owner) = &session.worktree {
-            if self.replaced.contains(owner) {
-                return Err(HoldReason::After(vec![owner.clone()]).into());
-            }
-            let stands = self.names.record(owner).is_some_and(|owner| self.stands(owner));
-            if !stands && !self.planned.contains_key(owner) {
-                return Err(HoldReason::Dependency { on: owner.clone() }.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// True when an incarnation's own worktree is there.
-    fn stands(&self, owner: &Record) -> bool {
-        match self.sight.tree(owner.uid) {
-            super::sight::TreeOf::One(tree) => {
-                tree.present
-                    && matches!(&owner.place, Place::Own { path, .. } if path == &tree.path)
-            }
-            super::sight::TreeOf::None | super::sight::TreeOf::Doubled => false,
-        }
-    }
-
     /// What an answer comes to: a value, none, or a refusal; without one the question is asked.
     pub(super) fn answered<T>(
         &mut self,
@@ -372,7 +341,7 @@ impl<'a> Pass<'a> {
 }
 
 /// True when its run was ended for the next one to begin.
-fn is_between_runs(record: &Record) -> bool {
+pub(super) fn is_between_runs(record: &Record) -> bool {
     record.end.as_ref().is_some_and(|end| {
         matches!(end.kind, EndKind::Stopped(StopReason::Restart | StopReason::Owner))
     })

@@ -90,6 +90,8 @@ pub enum Request {
     Start {
         /// `--new-worktree`: make a lost worktree anew.
         new_worktree: bool,
+        /// `--again`: although it is finished.
+        again: bool,
     },
     /// `restart`
     Restart {

@@ -82,7 +82,7 @@ impl<'a> Pass<'a> {
         Ok((StepKind::Decommission(retirement), reason))
     }
 
-    fn weighed(
+    pub(super) fn weighed(
         &mut self,
         pane: Option<PaneId>,
         work: Option<WorkAt>,

@@ -2,24 +2,18 @@
 //! meant stands; only what was cut off from outside is started again by itself.
 
 use super::StepReason;
+use super::backoff::{Unwanted, counted};
 use super::sight::run_of;
-use crate::manifest::fleet::Restart;
-use crate::record::{Crashes, EndKind, Record, StopReason};
+use crate::manifest::fleet::{Restart, Session};
+use crate::record::{EndKind, Record, StopReason};
 use crate::snapshot::{Pane, PaneState, Snapshot};
-use jiff::{SignedDuration, Timestamp};
-
-/// The most starts within [`CRASH_WINDOW`] before a session is given up.
-const MOST_STARTS: u32 = 5;
-const CRASH_WINDOW: SignedDuration = SignedDuration::from_mins(30);
-/// A run that lasted so long begins the count anew.
-const LONG_RUN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What ended runs are judged by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judge<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) record: &'a Record,
-    pub(super) policy: Restart,
+    pub(super) session: &'a Session,
 }
 
 /// A run that is over.
@@ -35,25 +29,46 @@ pub(super) enum Over {
     Ending,
 }
 
+/// What was found of a run that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judged {
+    /// What its end means.
+    pub(super) over: Over,
+    /// It counts as an end that nobody wanted.
+    pub(super) how: Option<Unwanted>,
+}
+
+impl Over {
+    fn counted(self, how: Unwanted) -> Judged {
+        Judged { over: self, how: Some(how) }
+    }
+
+    fn uncounted(self) -> Judged {
+        Judged { over: self, how: None }
+    }
+}
+
 impl Judge<'_> {
     /// Judges a session without a live pane.
-    pub(super) fn judge(&self, pane: Option<&Pane>) -> Over {
+    pub(super) fn judge(&self, pane: Option<&Pane>) -> Judged {
         let record = self.record;
         if let Some(end) = record.end.as_ref().filter(|end| end.run == record.run) {
             return match &end.kind {
-                EndKind::Stopped(StopReason::File) => Over::Again(StepReason::Wanted),
+                EndKind::Stopped(StopReason::File) => Over::Again(StepReason::Wanted).uncounted(),
+                // What was to be taken down and was not runs on.
                 EndKind::Stopped(
                     StopReason::Restart | StopReason::Owner | StopReason::Decommission,
-                ) => Over::Again(StepReason::Gone),
-                EndKind::Completed if self.policy == Restart::Always => {
-                    Over::Again(StepReason::Ended)
+                )
+                | EndKind::Finished(_) => Over::Again(StepReason::Gone).uncounted(),
+                EndKind::Completed if self.session.restart == Restart::Always => {
+                    Over::Again(StepReason::Ended).counted(Unwanted::Cut)
                 }
-                kind => Over::Stands(kind.clone()),
+                kind => Over::Stands(kind.clone()).uncounted(),
             };
         }
         let failure = self.snapshot.launches.get(&record.uid);
         if let Some(failure) = failure.filter(|failure| failure.run == record.run) {
-            return Over::Seen(EndKind::Failed(failure.clone()));
+            return Over::Seen(EndKind::Failed(failure.clone())).uncounted();
         }
         match pane.filter(|pane| run_of(pane) == record.run) {
             Some(pane) => self.of_pane(pane),
@@ -61,45 +76,58 @@ impl Judge<'_> {
         }
     }
 
-    fn of_pane(&self, pane: &Pane) -> Over {
+    fn of_pane(&self, pane: &Pane) -> Judged {
         if pane.state == PaneState::Ending {
-            return Over::Ending;
+            return Over::Ending.uncounted();
         }
         let interactive = self.record.applied.parting.interactive;
         if interactive || pane.state == PaneState::Exited(0) && !pane.attached {
-            return match self.policy {
-                Restart::Always => Over::Again(StepReason::Ended),
-                Restart::OnFailure | Restart::Never => Over::Seen(EndKind::Completed),
+            return match self.session.restart {
+                Restart::Always => Over::Again(StepReason::Ended).counted(Unwanted::Cut),
+                Restart::OnFailure | Restart::Never => Over::Seen(EndKind::Completed).uncounted(),
             };
         }
         if pane.attached && by_hand(pane.state) {
-            return Over::Seen(EndKind::ByHand);
+            return Over::Seen(EndKind::ByHand).uncounted();
         }
         let (status, signal) = match pane.state {
             PaneState::Exited(status) => (Some(status), None),
             PaneState::Killed(signal) => (None, Some(signal)),
             PaneState::Alive | PaneState::Ending | PaneState::Lost => (None, None),
         };
-        let given_up = crashes(self.record, self.snapshot.taken) + 1 >= MOST_STARTS;
-        match self.policy {
+        let over = match self.session.restart {
             Restart::Never => Over::Seen(EndKind::GivenUp),
-            Restart::OnFailure | Restart::Always if given_up => Over::Seen(EndKind::GivenUp),
+            Restart::OnFailure | Restart::Always if self.is_too_often() => {
+                Over::Seen(EndKind::GivenUp)
+            }
             Restart::OnFailure | Restart::Always => {
                 Over::Again(StepReason::Crashed { status, signal })
             }
-        }
+        };
+        over.counted(Unwanted::Crash)
+    }
+
+    fn is_too_often(&self) -> bool {
+        let (backoff, now) = (&self.session.backoff, self.snapshot.taken);
+        let crashes = counted(self.record, backoff, Unwanted::Crash, now).recent.len();
+        crashes >= usize::try_from(backoff.starts).unwrap_or(usize::MAX)
     }
 
     /// The pane is gone. With its server: nobody meant it. Alone: someone ended it, and `never` leaves it so.
-    fn without_pane(&self) -> Over {
+    fn without_pane(&self) -> Judged {
         let Some(runtime) = self.record.runtime.as_ref() else {
-            return Over::Again(StepReason::New);
+            return Over::Again(StepReason::New).uncounted();
         };
         let same_server = self.snapshot.tmux.known().is_some_and(|s| s.id == runtime.server);
-        if self.policy == Restart::Never && same_server && runtime.run == self.record.run {
-            return Over::Seen(EndKind::GivenUp);
+        if !same_server || runtime.run != self.record.run {
+            return Over::Again(StepReason::Gone).uncounted();
         }
-        Over::Again(StepReason::Gone)
+        match self.session.restart {
+            Restart::Never => Over::Seen(EndKind::GivenUp).counted(Unwanted::Cut),
+            Restart::OnFailure | Restart::Always => {
+                Over::Again(StepReason::Gone).counted(Unwanted::Cut)
+            }
+        }
     }
 }
 
@@ -107,15 +135,4 @@ impl Judge<'_> {
 /// passes on as 128 and the signal.
 fn by_hand(state: PaneState) -> bool {
     matches!(state, PaneState::Exited(0 | 129 | 130 | 143) | PaneState::Killed(1 | 2 | 15))
-}
-
-/// How many crashes count still: those of the last half hour, until a run has lasted.
-#[must_use]
-pub fn crashes(record: &Record, now: Timestamp) -> u32 {
-    let Crashes { count, run, last } = &record.crashes;
-    let recent = last.is_some_and(|last| now.duration_since(last) < CRASH_WINDOW);
-    let lasted = record.runtime.as_ref().is_some_and(|runtime| {
-        runtime.run > *run && now.duration_since(runtime.started) >= LONG_RUN
-    });
-    if recent && !lasted { *count } else { 0 }
 }

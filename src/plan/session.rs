@@ -1,6 +1,7 @@
 //! What is to be done with a session of the file. Owns the choice of the step; whether it may be done is
 //! asked of the guards. Invariant: a session that a human holds gets no step but the one that he asked for.
 
+use super::backoff::Wait;
 use super::change::Changes;
 use super::guard::Patience;
 use super::pass::{Pass, Refusal};
@@ -11,7 +12,7 @@ use super::{
     ChangeClass, Creation, Hold, HoldReason, Request, Step, StepKind, StepReason, Verdict, Wants,
 };
 use crate::manifest::fleet::{Desired, OnChange, Session};
-use crate::record::{EndKind, Record, StopReason, Wish, WishKind};
+use crate::record::{EndKind, Expiry, Record, StopReason, Wish, WishKind};
 use crate::snapshot::{Blind, LaunchFailureReason, Mark, Marked, Pane, PaneState};
 
 /// What was decided of one session.
@@ -36,6 +37,7 @@ enum Move {
     Restart(Begin),
     Recreate(Begin),
     Settle(EndKind),
+    Finish,
 }
 
 /// A move and why.
@@ -44,11 +46,17 @@ struct Choice {
     go: Move,
     reason: StepReason,
     end: Option<EndKind>,
+    /// A start that nobody asked for is not made yet.
+    wait: Option<Wait>,
 }
 
 impl Choice {
+    fn new(go: Move, reason: StepReason) -> Self {
+        Self { go, reason, end: None, wait: None }
+    }
+
     fn rest(end: Option<EndKind>) -> Self {
-        Self { go: Move::Rest, reason: StepReason::Changed, end }
+        Self { end, ..Self::new(Move::Rest, StepReason::Changed) }
     }
 
     fn wants(&self, updates: bool) -> Wants {
@@ -59,6 +67,7 @@ impl Choice {
             Move::Start(_) => Wants::Start,
             Move::Restart(_) => Wants::Restart,
             Move::Recreate(_) => Wants::Recreate,
+            Move::Finish => Wants::Decommission,
         }
     }
 }
@@ -90,7 +99,7 @@ impl<'a> Case<'a, '_> {
 
     /// `start --new-worktree`
     fn new_worktree(&self) -> bool {
-        matches!(self.request, Some(Request::Start { new_worktree: true }))
+        matches!(self.request, Some(Request::Start { new_worktree: true, .. }))
     }
 
     fn asked(&self) -> bool {
@@ -205,24 +214,40 @@ impl<'a> Pass<'a> {
         wish.filter(|_| !matches!(case.request, Some(Request::Start { .. })))
     }
 
-    fn choose(&self, case: &Case<'a, '_>) -> Choice {
+    fn choose(&mut self, case: &Case<'a, '_>) -> Choice {
+        let Case { session, record, .. } = *case;
         let stop = self.wish_of(case).is_some_and(|wish| wish.kind != WishKind::Hold);
-        if case.alive().is_some() {
-            return choose_alive(case, stop, self.rebuilds(case));
+        let judge = Judge { snapshot: self.snapshot, record, session };
+        let judged = case.alive().is_none().then(|| judge.judge(case.pane));
+        self.learn(session, record, (case.pane, judged.as_ref()));
+        if !stop
+            && !case.asked()
+            && let Ok(Some(merge)) = self.finish(session, record)
+        {
+            return Choice::new(Move::Finish, StepReason::Merged(merge.clone()));
         }
-        let judge =
-            Judge { snapshot: self.snapshot, record: case.record, policy: case.session.restart };
-        let over = judge.judge(case.pane);
-        if stop || case.session.state == Desired::Stopped {
-            return Choice::rest(match over {
+        let Some(judged) = judged else {
+            let choice = choose_alive(case, stop, self.rebuilds(case));
+            return match (&choice.go, self.expiry(session, record)) {
+                (Move::Stop(_), _) | (_, None) => choice,
+                _ if case.asked() => choice,
+                (_, Some(expiry)) => {
+                    Choice::new(Move::Stop(StopReason::Expired(expiry)), StepReason::Expired)
+                }
+            };
+        };
+        if stop || session.state == Desired::Stopped {
+            return Choice::rest(match judged.over {
                 Over::Stands(kind) | Over::Seen(kind) => Some(kind),
                 Over::Again(_) | Over::Ending => None,
             });
         }
-        let choice = choose_down(case, over);
+        let news = case.asked() || case.changes.any(ChangeClass::Restart);
+        let wait = self.wait(record, &session.backoff, &judged).filter(|_| !news);
+        let choice = choose_down(case, judged.over, wait);
         match choice.go {
             Move::Start(begin) if case.recreates() && !self.rebuilds(case) => {
-                Choice { go: Move::Recreate(begin), ..choice }
+                Choice { go: Move::Recreate(begin), wait: None, ..choice }
             }
             _ => choice,
         }
@@ -251,10 +276,22 @@ impl<'a> Pass<'a> {
             Move::Settle(kind) => Ok(Some(StepKind::Settle(kind.clone()))),
             Move::Stop(reason) => {
                 let Some(pane) = case.alive() else { return Ok(None) };
-                self.may_end(&session.name, record, pane, Patience::Idle)?;
+                // An age is a limit on what works, too.
+                let patience = match reason {
+                    StopReason::Expired(Expiry::Age) => Patience::Detached,
+                    _ => Patience::Idle,
+                };
+                self.may_end(&session.name, record, pane, patience)?;
                 Ok(Some(StepKind::Stop { reason: *reason, pane: Some(pane.id.clone()) }))
             }
-            Move::Start(begin) => self.start(session, record, *begin).map(Some),
+            Move::Start(begin) => match choice.wait {
+                Some(Wait { until, after }) => {
+                    let ended = Box::new(choice.reason.clone());
+                    Err(HoldReason::Backoff { until, after, ended }.into())
+                }
+                None => self.start(session, record, *begin).map(Some),
+            },
+            Move::Finish => self.retire_finished(session, record).map(Some),
             Move::Restart(begin) => self.restart(case, *begin).map(Some),
             Move::Recreate(begin) => self.recreate(session, record, *begin).map(Some),
         }
@@ -308,7 +345,7 @@ impl<'a> Pass<'a> {
 }
 
 fn choose_alive(case: &Case<'_, '_>, stop: bool, rebuild: bool) -> Choice {
-    let choice = |go, reason| Choice { go, reason, end: None };
+    let choice = Choice::new;
     let begin = case.begin(false);
     let asked = rebuild || matches!(case.request, Some(Request::Restart { .. }));
     let why = if asked { StepReason::Asked } else { StepReason::Changed };
@@ -325,11 +362,11 @@ fn choose_alive(case: &Case<'_, '_>, stop: bool, rebuild: bool) -> Choice {
     }
 }
 
-fn choose_down(case: &Case<'_, '_>, over: Over) -> Choice {
+fn choose_down(case: &Case<'_, '_>, over: Over, wait: Option<Wait>) -> Choice {
     let (kind, recorded) = match over {
         Over::Again(reason) => {
             let reason = if case.asked() { StepReason::Asked } else { reason };
-            return Choice { go: Move::Start(case.begin(false)), reason, end: None };
+            return Choice { wait, ..Choice::new(Move::Start(case.begin(false)), reason) };
         }
         Over::Ending => return Choice::rest(None),
         Over::Stands(kind) => (kind, true),
@@ -343,13 +380,13 @@ fn choose_down(case: &Case<'_, '_>, over: Over) -> Choice {
     let changed = case.changes.any(ChangeClass::Restart) || case.changes.any(ChangeClass::Noted);
     let end = Some(kind.clone());
     if case.asked() {
-        Choice { go: Move::Start(begin), reason: StepReason::Asked, end }
+        Choice { end, ..Choice::new(Move::Start(begin), StepReason::Asked) }
     } else if failed.is_some() && (changed || case.recreates()) {
-        Choice { go: Move::Start(begin), reason: StepReason::Changed, end }
+        Choice { end, ..Choice::new(Move::Start(begin), StepReason::Changed) }
     } else if recorded {
         Choice::rest(end)
     } else {
-        Choice { go: Move::Settle(kind), reason: StepReason::EndSeen, end }
+        Choice { end, ..Choice::new(Move::Settle(kind), StepReason::EndSeen) }
     }
 }
 

@@ -194,7 +194,7 @@ impl<'a> Pass<'a> {
         let place = planned.or_else(|| self.names.record(owner).map(|record| &record.place));
         match place {
             Some(Place::Own { path, .. }) => Ok(path.clone()),
-            _ => Err(HoldReason::Dependency { on: owner.clone() }.into()),
+            _ => Err(HoldReason::waits_for(owner).into()),
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> Pass<'a> {
         begin: Begin,
     ) -> Result<StepKind, Refusal> {
         let new_worktree =
-            matches!(self.request(&session.name), Some(Request::Start { new_worktree: true }));
+            matches!(self.request(&session.name), Some(Request::Start { new_worktree: true, .. }));
         let rebuild = match self.footing(record)? {
             Footing::Firm => false,
             Footing::Lost(_) if new_worktree => true,

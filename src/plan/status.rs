@@ -37,18 +37,32 @@ impl Pass<'_> {
             .wish
             .as_ref()
             .is_some_and(|wish| wish.kind != WishKind::Hold && wish.stands_at(self.snapshot.taken));
-        let crashed = matches!(&decided.verdict, Verdict::Do(step)
-            if matches!(step.reason, StepReason::Crashed { .. }));
+        let crashed = match &decided.verdict {
+            Verdict::Do(step) => matches!(step.reason, StepReason::Crashed { .. }),
+            Verdict::Hold(hold) => matches!(hold.reason, HoldReason::Backoff { .. }),
+            Verdict::Synced => false,
+        };
         status.health = match &decided.end {
             _ if self.snapshot.tmux.blind().is_some() => Health::Unknown,
-            _ if status.running => Health::Healthy,
+            _ if status.running => self.health_of_run(record, session),
             Some(EndKind::Failed(_) | EndKind::GivenUp) => Health::Failed,
             Some(_) => Health::Stopped,
             None if stopped || wished => Health::Stopped,
             None if crashed => Health::Degraded,
             None => Health::Progressing,
         };
+        let asked = session.is_some_and(|session| session.ready.is_some());
+        status.ready = asked.then(|| self.truth_of_readiness(record));
         status
+    }
+
+    fn health_of_run(&self, record: &Record, session: Option<&Session>) -> Health {
+        match session.filter(|session| session.ready.is_some()) {
+            Some(_) if self.books(record).ready == Some(record.run) => Health::Healthy,
+            Some(session) if self.is_late(session, record) => Health::Degraded,
+            Some(_) => Health::Progressing,
+            None => Health::Healthy,
+        }
     }
 
     pub(super) fn look_at_pane(&self, uid: Uid, status: &mut Status) {
@@ -61,7 +75,12 @@ impl Pass<'_> {
     }
 
     /// Facts worth saying beside the verdict.
-    pub(super) fn notes(&self, record: &Record, decided: &Decided) -> Vec<Note> {
+    pub(super) fn notes(
+        &self,
+        record: &Record,
+        session: Option<&Session>,
+        decided: &Decided,
+    ) -> Vec<Note> {
         let mut notes = Vec::new();
         if let (Place::Own { branch: Some(made), .. }, Some(tree)) =
             (&record.place, self.sight.any_tree(record.uid))
@@ -87,7 +106,9 @@ impl Pass<'_> {
         {
             notes.push(Note::OnHold { by: wish.by.clone(), why: wish.why.clone() });
         }
-        let crashes = super::runtime::crashes(record, self.snapshot.taken);
+        notes.extend(session.into_iter().flat_map(|s| self.notes_of_ends(s, record)));
+        let backoff = session.map(|session| session.backoff.clone()).unwrap_or_default();
+        let crashes = super::backoff::crashes(record, &backoff, self.snapshot.taken);
         if crashes > 0 {
             notes.push(Note::CrashedTimes(crashes));
         }

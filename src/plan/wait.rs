@@ -2,7 +2,7 @@
 //! only when nothing but a human's act or another file would bring it about.
 
 use super::condition::Sync;
-use super::{Activity, Entry, Health, HoldReason, StepKind, Verdict};
+use super::{Activity, Entry, Health, HoldReason, StepKind, StepReason, Verdict};
 use crate::record::{EndKind, StopReason, Truth, WishKind};
 
 /// A state to wait for.
@@ -116,6 +116,7 @@ fn synced(entry: &Entry) -> Judgement {
     };
     match (Sync::of_hold(&hold.reason), &hold.reason) {
         (Sync::Unknown, _) => Judgement::Unseen,
+        (Sync::Synced, _) => Judgement::Reached(Awaited::Synced),
         // A hold for some time ends by itself.
         (_, HoldReason::Wish { kind, by, until: None, .. }) => {
             Judgement::Never(Obstacle::Wish { kind: *kind, by: by.clone() })
@@ -183,7 +184,14 @@ fn stopped(entry: &Entry) -> Judgement {
 fn ended(entry: &Entry, state: Awaited) -> Judgement {
     match (&entry.status.end, state) {
         _ if entry.status.running => Judgement::NotYet,
-        (Some(EndKind::Completed), Awaited::Completed) => Judgement::Reached(state),
+        (Some(EndKind::Completed), Awaited::Completed)
+        | (Some(EndKind::Finished(_)), Awaited::Finished) => Judgement::Reached(state),
+        (_, Awaited::Finished) if is_finishing(entry) => Judgement::NotYet,
         _ => rising(entry),
     }
+}
+
+/// True when it is taken down because its work is done.
+fn is_finishing(entry: &Entry) -> bool {
+    matches!(&entry.verdict, Verdict::Do(step) if matches!(step.reason, StepReason::Merged(_)))
 }

@@ -7,7 +7,7 @@ use super::launching::{Launching, Made, Places, below};
 use super::start::{Starting, description, runtime_at};
 use super::{StepResult, Verb};
 use crate::agent::command::CommandError;
-use crate::name::{Spec, Uid};
+use crate::name::{Name, Spec, Uid};
 use crate::record::{Intent, IntentKind, Place, Record, Runtime};
 use crate::snapshot::{Lock, Mark, Worktree};
 use crate::store::Change;
@@ -26,8 +26,16 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             let intent = Intent { uid: starting.record.uid, kind, done: Vec::new() };
             self.queue(Change::Put(Box::new(starting.record.clone())));
             self.queue(Change::Begin(intent));
+            self.reopen(&starting.record.name);
         }
         self.commit()
+    }
+
+    /// A session that is there again is not finished any more.
+    pub(super) fn reopen(&mut self, name: &Name) {
+        if self.records.finished.contains_key(name) {
+            self.queue(Change::Reopen(name.clone()));
+        }
     }
 
     pub(super) fn make_worktrees(&mut self, batch: &mut [Starting]) {

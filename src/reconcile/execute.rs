@@ -7,7 +7,9 @@ use super::{Event, House, Line, Outcome, PassError, StepResult, Verb, survey};
 use crate::failpoint::boundary;
 use crate::manifest::fleet::Fleet;
 use crate::name::{Name, Uid};
-use crate::plan::{Entry, LaunchMode, Plan, Policy, Ports, Retirement, Step, StepKind, Verdict};
+use crate::plan::{
+    Entry, LaunchMode, Plan, Policy, Ports, Retirement, Step, StepKind, StepReason, Verdict,
+};
 use crate::record::{Place, Record, Records};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Change, Store};
@@ -167,6 +169,12 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
         for record in moved {
             self.queue(Change::Put(Box::new(record)));
         }
+        for (uid, books) in &plan.books {
+            if let Some(record) = self.record(*uid) {
+                let books = books.clone();
+                self.queue(Change::Put(Box::new(Record { books, ..record })));
+            }
+        }
         self.remember_conditions(plan);
         // Those that are waited for are written now; a plan without steps and news writes nothing.
         self.commit()
@@ -242,7 +250,13 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
             }
             StepKind::Recreate { retire, create } => self.recreate(entry, (retire, create)),
             StepKind::Stop { reason, pane } => self.stop(entry, *reason, pane.as_ref()),
-            StepKind::Decommission(retirement) => self.decommission(entry, retirement),
+            StepKind::Decommission(retirement) => {
+                let merge = match &step.reason {
+                    StepReason::Merged(merge) => Some(merge),
+                    _ => None,
+                };
+                self.decommission(entry, retirement, merge)
+            }
             StepKind::Create(_)
             | StepKind::Start { .. }
             | StepKind::Update { .. }
@@ -292,7 +306,8 @@ impl<'a, 'b, W: World + ?Sized> Executor<'a, 'b, W> {
             crate::manifest::fleet::Worktree::Shared(owner) => Some(owner),
             _ => None,
         };
-        session.depends_on.iter().chain(owner).find(|on| self.unfinished.contains(*on))
+        let needed = session.depends_on.iter().map(|needed| &needed.on);
+        needed.chain(owner).find(|on| self.unfinished.contains(*on))
     }
 
     pub(super) fn now(&self) -> Timestamp {

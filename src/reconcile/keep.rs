@@ -152,10 +152,11 @@ impl<W: World> Keeper<W> {
         let mut policy = Policy { failed: self.failed.clone(), ..self.policy.clone() };
         let (mut snapshot, mut plan) = survey(&mut self.world, &self.fleet, &records, &policy);
         let fetches = fetch::of_plan(&self.fleet, &plan, false);
-        if !fetches.is_empty() {
-            for error in self.world.perform(&fetches).into_iter().filter_map(Result::err) {
-                on(Event::Note(format!("{error}; going on with what is there")));
-            }
+        let fetched = self.world.perform(&fetches);
+        for error in fetched.iter().filter_map(|result| result.as_ref().err()) {
+            on(Event::Note(format!("{error}; going on with what is there")));
+        }
+        if fetch::is_news(&fetched) {
             (snapshot, plan) = survey(&mut self.world, &self.fleet, &records, &policy);
         }
         policy.approved = approved(&plan);

@@ -79,11 +79,15 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         }
         let wanted = self.site.fleet.sessions.contains_key(&tombstone.record.name);
         let record = self.revived(tombstone, wanted);
-        if !wanted {
-            told.push(
-                "it is not in the file: it is kept, stopped, until you release or start it".into(),
-            );
-        }
+        let why = match is_finished(tombstone) {
+            _ if !wanted => Some("it is not in the file"),
+            true => Some("its work is merged"),
+            false => None,
+        };
+        told.extend(
+            why.map(|why| format!("{why}: it is kept, stopped, until you release or start it")),
+        );
+        self.reopen(&record.name);
         self.queue(Change::Put(Box::new(record)));
         self.queue(Change::Unbury(tombstone.record.uid));
         self.queue(Change::Finish(tombstone.record.uid));
@@ -96,11 +100,12 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         // A port that was given back belongs to whoever got it since.
         let others = || self.records.sessions.values().flat_map(|other| other.ports.values());
         record.ports.retain(|_, port| !others().any(|other| other == port));
+        let kept = !wanted || is_finished(tombstone);
         // An end that stood before the decommission was replaced by it; the run is simply over.
-        if let Some(end) = &mut record.end {
+        if let Some(end) = record.end.as_mut().filter(|_| !is_finished(tombstone)) {
             end.kind = EndKind::Stopped(StopReason::Restart);
         }
-        record.wish = (!wanted).then(|| Wish {
+        record.wish = kept.then(|| Wish {
             kind: WishKind::Restored,
             why: None,
             by: self.site.house.user.clone(),
@@ -127,4 +132,9 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         self.queue(Change::Finish(tombstone.record.uid));
         Ok(StepResult::Done(Vec::new()))
     }
+}
+
+/// True when it was taken down because its work was merged.
+fn is_finished(tombstone: &Tombstone) -> bool {
+    matches!(tombstone.record.end.as_ref().map(|end| &end.kind), Some(EndKind::Finished(_)))
 }

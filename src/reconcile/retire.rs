@@ -8,8 +8,8 @@ use super::launching::variable_of;
 use super::start::{description, own_worktree, runtime_at};
 use crate::manifest::fleet::Session;
 use crate::plan::{Creation, Entry, HoldReason, Retirement, StepReason};
-use crate::record::{End, EndKind, Intent, IntentKind, Record, StopReason, Tombstone};
-use crate::snapshot::{Blind, Mark, Observed, PaneId, Question, Risk, WorkAt};
+use crate::record::{End, EndKind, Finished, Intent, IntentKind, Record, StopReason, Tombstone};
+use crate::snapshot::{Blind, Mark, Merge, Observed, PaneId, Question, Risk, WorkAt};
 use crate::store::Change;
 use crate::world::{Act, ActError, Done, EndRun, WorktreeOf, World};
 use std::collections::BTreeSet;
@@ -34,16 +34,16 @@ pub fn trash_path(worktree: &Path, record: &Record) -> PathBuf {
 }
 
 impl<W: World + ?Sized> Executor<'_, '_, W> {
-    pub(super) fn end_of(&self, record: &Record, reason: StopReason) -> End {
-        End { run: record.run, kind: EndKind::Stopped(reason), at: self.now() }
+    pub(super) fn end_of(&self, record: &Record, kind: EndKind) -> End {
+        End { run: record.run, kind, at: self.now() }
     }
 
     fn intend(
         &mut self,
         record: &Record,
-        (kind, reason): (IntentKind, StopReason),
+        (kind, end): (IntentKind, EndKind),
     ) -> Result<Record, super::PassError> {
-        let end = Some(self.end_of(record, reason));
+        let end = Some(self.end_of(record, end));
         let record = Record { end, ..self.taken_over(record.clone()) };
         self.queue(Change::Put(Box::new(record.clone())));
         self.queue(Change::Begin(Intent { uid: record.uid, kind, done: Vec::new() }));
@@ -122,7 +122,11 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         let Some(record) = entry.uid.and_then(|uid| self.record(uid)) else {
             return Ok(no_record());
         };
-        let record = self.intend(&record, (IntentKind::Stop { reason }, reason))?;
+        let end = match reason {
+            StopReason::Expired(expiry) => EndKind::Expired(expiry),
+            reason => EndKind::Stopped(reason),
+        };
+        let record = self.intend(&record, (IntentKind::Stop { reason }, end))?;
         let result = match self.take_down(&record, pane, After::Start) {
             Ok(told) => StepResult::Done(told),
             Err(error) => failed(&error),
@@ -131,11 +135,20 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         Ok(result)
     }
 
-    pub(super) fn decommission(&mut self, entry: &Entry, retirement: &Retirement) -> Ended {
+    /// Takes a session apart; with a merge it is remembered as finished.
+    pub(super) fn decommission(
+        &mut self,
+        entry: &Entry,
+        retirement: &Retirement,
+        merge: Option<&Merge>,
+    ) -> Ended {
         let Some(record) = entry.uid.and_then(|uid| self.record(uid)) else {
             return Ok(no_record());
         };
-        let record = self.intend(&record, (IntentKind::Decommission, StopReason::Decommission))?;
+        let end = merge.map_or(EndKind::Stopped(StopReason::Decommission), |merge| {
+            EndKind::Finished(merge.clone())
+        });
+        let record = self.intend(&record, (IntentKind::Decommission, end))?;
         let result = self.retire(&record, retirement)?;
         if !matches!(result, StepResult::Done(_)) {
             self.queue(Change::Finish(record.uid));
@@ -244,7 +257,10 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         self.tidy(record, false);
         self.queue(Change::Bury(Box::new(tombstone)));
         self.queue(Change::Remove(record.uid));
-        self.queue(Change::Ended(self.now()));
+        match finished(record, self.now()) {
+            Some(finished) => self.queue(Change::Finished(Box::new(finished))),
+            None => self.queue(Change::Ended(self.now())),
+        }
         self.queue(Change::Finish(record.uid));
         Ok(())
     }
@@ -254,7 +270,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         entry: &Entry,
         (retire, create): (&Retirement, &Creation),
     ) -> Ended {
-        let told = match self.decommission(entry, retire)? {
+        let told = match self.decommission(entry, retire, None)? {
             StepResult::Done(told) => told,
             other => return Ok(other),
         };
@@ -317,11 +333,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             return Ok(no_record());
         };
         let end = End { run: record.run, kind: kind.clone(), at: self.now() };
-        let crashes = match kind {
-            EndKind::GivenUp => self.one_more_crash(&record),
-            _ => record.crashes.clone(),
-        };
-        let record = Record { end: Some(end), crashes, ..self.taken_over(record) };
+        let record = Record { end: Some(end), ..self.taken_over(record) };
         self.queue(Change::Put(Box::new(record)));
         Ok(StepResult::Done(Vec::new()))
     }
@@ -359,6 +371,13 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         }
         Ok(())
     }
+}
+
+/// What is remembered of a session that was taken down because its work is in the base.
+fn finished(record: &Record, at: jiff::Timestamp) -> Option<Finished> {
+    let EndKind::Finished(merge) = &record.end.as_ref()?.kind else { return None };
+    let (name, uid) = (record.name.clone(), record.uid);
+    Some(Finished { name, uid, at, merge: merge.clone() })
 }
 
 fn no_record() -> StepResult {

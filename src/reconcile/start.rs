@@ -7,8 +7,8 @@ use super::{PassError, StepResult, Verb};
 use crate::agent::command::new_conversation;
 use crate::manifest::fleet::{Program, Session};
 use crate::name::{Name, Uid};
-use crate::plan::{Creation, Entry, LaunchMode, Plan, StepKind, StepReason, crashes};
-use crate::record::{Conversation, Crashes, Place, Record, Runtime, StopReason};
+use crate::plan::{Creation, Entry, LaunchMode, Plan, StepKind, StepReason};
+use crate::record::{Books, Conversation, Crashes, EndKind, Place, Record, Runtime, StopReason};
 use crate::snapshot::{BranchSource, PaneId, RuntimeAt, Snapshot};
 use crate::store::Change;
 use crate::world::{WorktreeOf, World};
@@ -146,7 +146,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             (StepKind::Create(creation), Some(session)) => Some(self.creating(&session, creation)),
             (StepKind::Start { launch, over, setup, rebuild }, Some(_)) => {
                 entry.uid.and_then(|uid| self.record(uid)).map(|record| {
-                    let record = Record { crashes: self.counted(&record, &step.reason), ..record };
+                    let record = begun_anew(record, &step.reason);
                     Starting {
                         rebuild: *rebuild,
                         setup: *setup || *rebuild,
@@ -162,20 +162,6 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             self.ended(&entry.name, verb, (begun, result));
         }
         Some(Starting { name: entry.name.clone(), verb, begun, ..starting? })
-    }
-
-    /// The crashes with the one that a start follows; a human who starts it begins anew.
-    fn counted(&self, record: &Record, reason: &StepReason) -> Crashes {
-        match reason {
-            StepReason::Crashed { .. } => self.one_more_crash(record),
-            StepReason::Asked => Crashes::default(),
-            _ => record.crashes.clone(),
-        }
-    }
-
-    pub(super) fn one_more_crash(&self, record: &Record) -> Crashes {
-        let now = self.now();
-        Crashes { count: crashes(record, now) + 1, run: record.run, last: Some(now) }
     }
 
     /// A new incarnation.
@@ -195,7 +181,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
             protected_since: session.protect.then_some(self.records.revision),
             end: None,
             wish: None,
-            crashes: Crashes::default(),
+            books: Books::default(),
             conditions: BTreeMap::new(),
             created: self.now(),
             gone_since: None,
@@ -206,7 +192,8 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
 
     /// Another run of an incarnation.
     fn again(&mut self, record: Record, mode: LaunchMode) -> Starting {
-        let mut record = Record { run: record.run.next(), ..record };
+        let books = Books { idle_since: None, ready: None, ..record.books };
+        let mut record = Record { run: record.run.next(), books, ..record };
         let session = self.site.fleet.sessions.get(&record.name).cloned();
         if let Some(session) = &session {
             record.protected_since = self.protection(session, &record);
@@ -348,7 +335,7 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
         if let Some(result) = batch[0].failed.clone() {
             return Ok(result);
         }
-        let end = self.end_of(&ending, StopReason::Restart);
+        let end = self.end_of(&ending, EndKind::Stopped(StopReason::Restart));
         batch[0].record.end = Some(end);
         self.begin(&batch)?;
         if let Err(error) = self.end_run(&ending, restarting.pane) {
@@ -393,13 +380,27 @@ impl<W: World + ?Sized> Executor<'_, '_, W> {
     }
 }
 
+/// A human who starts a session begins the count of its crashes anew, and what was merged of it before is
+/// nothing that he waits for.
+fn begun_anew(mut record: Record, reason: &StepReason) -> Record {
+    if matches!(reason, StepReason::Asked) {
+        record.books.crashes = Crashes::default();
+    }
+    if let (Some(EndKind::Finished(merge)), Place::Own { base, .. }) =
+        (record.end.as_ref().map(|end| &end.kind), &mut record.place)
+    {
+        *base = Some(merge.tip.clone());
+    }
+    record
+}
+
 fn needs(session: &Session) -> impl Iterator<Item = &Name> {
     let owner = match &session.worktree {
         crate::manifest::fleet::Worktree::Shared(owner) => Some(owner),
         crate::manifest::fleet::Worktree::Own { .. }
         | crate::manifest::fleet::Worktree::Repository => None,
     };
-    session.depends_on.iter().chain(owner)
+    session.depends_on.iter().map(|needed| &needed.on).chain(owner)
 }
 
 fn snapshot_has(snapshot: &Snapshot, pane: &PaneId) -> bool {

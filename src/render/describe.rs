@@ -167,8 +167,8 @@ fn recorded(page: &mut Page<'_>, record: &Record) {
     if !record.ports.is_empty() {
         page.one("ports", words::ports_of(&record.ports));
     }
-    if record.crashes.count > 0 {
-        page.one("crashes", format!("{} in a row", record.crashes.count));
+    if record.books.crashes.count > 0 {
+        page.one("crashes", format!("{} in a row", record.books.crashes.count));
     }
     if let Some(since) = record.protected_since {
         page.one("protected", format!("since revision {since}"));

@@ -2,17 +2,18 @@
 
 use super::View;
 use super::style::Style;
+use crate::manifest::fleet::Need;
 use crate::name::Run;
 use crate::name::Uid;
 use crate::plan::{
-    Activity, Change, ChangeClass, Conflict, Creation, Entry, Health, Hold, HoldReason, LaunchMode,
-    Plan, Retirement, Status, Step, StepKind, StepReason, Verdict, Wants,
+    Activity, Change, ChangeClass, Conflict, Creation, Entry, Health, Hold, HoldReason, Lag,
+    LaunchMode, Plan, Retirement, Status, Step, StepKind, StepReason, Verdict, Wants,
 };
 use crate::record::{
-    Applied, BranchAt, Conversation, Crashes, EndKind, Place, Record, Records, Runtime, StopReason,
-    Tombstone, WishKind,
+    Applied, Books, BranchAt, Conversation, EndKind, Expiry, Place, Record, Records, Runtime,
+    StopReason, Tombstone, WishKind,
 };
-use crate::snapshot::{Blind, BranchSource, Commit, PaneId, Risk, ServerId, WorkAt};
+use crate::snapshot::{Blind, BranchSource, Commit, Merge, PaneId, Risk, ServerId, WorkAt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -103,6 +104,7 @@ pub fn plan(entries: Vec<Entry>) -> Plan {
         blind: Vec::new(),
         order: Vec::new(),
         renames: BTreeMap::new(),
+        books: BTreeMap::new(),
         due: None,
     }
 }
@@ -188,6 +190,10 @@ pub fn steps() -> Vec<Entry> {
         StepKind::Recreate { retire: retirement(vec![Risk::Stashes(2)]), create: creation("y") };
     let crashed = StepReason::Crashed { status: Some(3), signal: None };
     let from = "old".parse().expect("a name");
+    let merged = StepReason::Merged(Merge {
+        tip: "0ddba11c0ffee".to_owned(),
+        commit: "4f1c2aac0ffee".to_owned(),
+    });
     vec![
         entry("x", doing(StepKind::Create(shared), StepReason::New)),
         entry("x", doing(StepKind::Create(in_repo), StepReason::New)),
@@ -205,6 +211,17 @@ pub fn steps() -> Vec<Entry> {
             doing(StepKind::Stop { reason: StopReason::File, pane }, StepReason::StoppedInFile),
         ),
         entry("x", doing(StepKind::Forget, StepReason::NothingLeft)),
+        entry(
+            "x",
+            doing(
+                StepKind::Stop {
+                    reason: StopReason::Expired(Expiry::Age),
+                    pane: Some(PaneId("%1".to_owned())),
+                },
+                StepReason::Expired,
+            ),
+        ),
+        entry("x", doing(StepKind::Decommission(retirement(Vec::new())), merged)),
     ]
 }
 
@@ -220,7 +237,17 @@ pub fn holds() -> Vec<Entry> {
     let reasons = vec![
         HoldReason::Attached,
         HoldReason::Manual,
-        HoldReason::Dependency { on: name("api") },
+        HoldReason::waits_for(&name("api")),
+        HoldReason::Dependency { on: name("api"), need: Need::Ready, lag: Lag::Late },
+        HoldReason::Dependency { on: name("api"), need: Need::Idle, lag: Lag::Unknown },
+        HoldReason::Dependency { on: name("api"), need: Need::Completed, lag: Lag::NotYet },
+        HoldReason::Dependency { on: name("api"), need: Need::Merged, lag: Lag::NotYet },
+        HoldReason::Backoff {
+            until: NOW + SignedDuration::from_secs(40),
+            after: 3,
+            ended: Box::new(StepReason::Crashed { status: Some(1), signal: None }),
+        },
+        HoldReason::Finished { commit: "4f1c2aac0ffee".to_owned(), at: ago(7_200) },
         wish(WishKind::Stop, Some("too loud")),
         wish(WishKind::Hold, None),
         wish(WishKind::Restored, None),
@@ -303,7 +330,7 @@ pub fn record(name: &str, random: u128) -> Record {
         protected_since: Some(9),
         end: None,
         wish: None,
-        crashes: Crashes::default(),
+        books: Books::default(),
         conditions: BTreeMap::new(),
         created: ago(200_000),
         gone_since: None,

@@ -308,6 +308,8 @@ fn end(end: &EndKind) -> &'static str {
         EndKind::Completed => "completed",
         EndKind::Stopped(_) => "stopped",
         EndKind::ByHand => "by-hand",
+        EndKind::Expired(_) => "expired",
+        EndKind::Finished(_) => "finished",
         EndKind::GivenUp => "given-up",
         EndKind::Failed(_) => "failed",
     }
@@ -394,6 +396,6 @@ mod tests {
         assert_eq!(sessions.len(), everything().entries.len());
         assert!(sessions.iter().all(|session| session["reason"].is_string()));
         let held = read(&holds_json(&everything(), &records(), &view(40)));
-        assert_eq!(held["sessions"].as_array().map(Vec::len), Some(24));
+        assert_eq!(held["sessions"].as_array().map(Vec::len), Some(30));
     }
 }

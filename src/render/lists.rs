@@ -74,6 +74,8 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         HoldReason::Busy
         | HoldReason::Attached
         | HoldReason::Manual
+        | HoldReason::Backoff { .. }
+        | HoldReason::Finished { .. }
         | HoldReason::Wish { .. }
         | HoldReason::AtRisk(_)
         | HoldReason::Protected { .. }

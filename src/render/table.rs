@@ -29,7 +29,7 @@ pub fn urgency(entry: &Entry) -> Urgency {
     match Kind::of(&entry.verdict) {
         Kind::Held | Kind::Unknown => Urgency::NeedsHuman,
         _ if failed => Urgency::NeedsHuman,
-        Kind::Synced | Kind::Settle | Kind::Wished => Urgency::Quiet,
+        Kind::Synced | Kind::Settle | Kind::Wished | Kind::Finished => Urgency::Quiet,
         Kind::Create
         | Kind::Start
         | Kind::Resume

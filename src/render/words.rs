@@ -12,7 +12,7 @@ use crate::plan::{
     Activity, Entry, Health, HoldReason, LaunchMode, Note, Ports, Step, StepKind, StepReason,
     Verdict,
 };
-use crate::record::{EndKind, StopReason, WishKind};
+use crate::record::{EndKind, Expiry, StopReason, WishKind};
 use crate::render::View;
 use crate::render::style::Tone;
 
@@ -49,6 +49,8 @@ pub enum Kind {
     Held,
     /// A human's wish stands against it.
     Wished,
+    /// It reached what it was there for.
+    Finished,
     /// Not decided: it could not be seen.
     Unknown,
     /// As it should be.
@@ -90,9 +92,11 @@ impl Kind {
             HoldReason::Busy | HoldReason::Attached | HoldReason::Manual => Self::Deferred,
             HoldReason::Queued { .. } => Self::Queued,
             HoldReason::Dependency { .. }
+            | HoldReason::Backoff { .. }
             | HoldReason::After(_)
             | HoldReason::Prune { .. }
             | HoldReason::Failed { .. } => Self::Pending,
+            HoldReason::Finished { .. } => Self::Finished,
             HoldReason::Wish { .. } => Self::Wished,
             HoldReason::Unseen(_) => Self::Unknown,
             HoldReason::AtRisk(_)
@@ -131,6 +135,7 @@ impl Kind {
             Self::Settle => "ended",
             Self::Held => "held",
             Self::Wished => "held by a human",
+            Self::Finished => "finished",
             Self::Unknown => "unknown",
             Self::Synced => "as the file says",
         }
@@ -155,6 +160,7 @@ impl Kind {
             Self::Settle => "settle",
             Self::Held => "held",
             Self::Wished => "held-by-human",
+            Self::Finished => "finished",
             Self::Unknown => "unknown",
             Self::Synced => "synced",
         }
@@ -166,7 +172,12 @@ impl Kind {
         match self {
             Self::Create | Self::Start | Self::Resume => Tone::Good,
             Self::Restart | Self::Recreate | Self::Update | Self::Deferred => Tone::Change,
-            Self::Queued | Self::Pending | Self::Settle | Self::Wished | Self::Forget => Tone::Dim,
+            Self::Queued
+            | Self::Pending
+            | Self::Settle
+            | Self::Wished
+            | Self::Forget
+            | Self::Finished => Tone::Dim,
             Self::Stop | Self::Decommission | Self::Held => Tone::Bad,
             Self::Unknown => Tone::Unsure,
             Self::Synced => Tone::Plain,
@@ -188,7 +199,7 @@ pub fn sign(verdict: &Verdict) -> char {
         Kind::Queued | Kind::Pending => '·',
         Kind::Stop | Kind::Decommission | Kind::Forget => '-',
         Kind::Held => '!',
-        Kind::Settle | Kind::Wished | Kind::Synced => '=',
+        Kind::Settle | Kind::Wished | Kind::Finished | Kind::Synced => '=',
         Kind::Unknown => '?',
     }
 }
@@ -250,6 +261,8 @@ pub fn ended(end: &EndKind) -> &'static str {
         EndKind::Completed => "completed",
         EndKind::Stopped(_) => "stopped",
         EndKind::ByHand => "ended",
+        EndKind::Expired(_) => "expired",
+        EndKind::Finished(_) => "finished",
         EndKind::GivenUp => "given up",
         EndKind::Failed(_) => "failed",
     }
@@ -268,6 +281,8 @@ pub fn why_ended(end: &EndKind) -> String {
         EndKind::Completed => "it exited with 0".to_owned(),
         EndKind::Stopped(reason) => stop_reason(*reason).to_owned(),
         EndKind::ByHand => "by hand, while somebody was attached".to_owned(),
+        EndKind::Expired(expiry) => expired(*expiry).to_owned(),
+        EndKind::Finished(merge) => format!("merged in {}", short(&merge.commit)),
         EndKind::GivenUp => "it crashed too often".to_owned(),
         EndKind::Failed(failure) => failure.message.clone(),
     }
@@ -282,6 +297,14 @@ pub fn stop_reason(reason: StopReason) -> &'static str {
         StopReason::Restart => "another start follows",
         StopReason::Decommission => "it is decommissioned",
         StopReason::Owner => "the session whose worktree it shares goes",
+        StopReason::Expired(expiry) => expired(expiry),
+    }
+}
+
+fn expired(expiry: Expiry) -> &'static str {
+    match expiry {
+        Expiry::Idle => "it was idle for as long as stop_after lets it",
+        Expiry::Age => "it ran for as long as stop_after lets it",
     }
 }
 
@@ -296,6 +319,8 @@ pub fn note(note: &Note) -> String {
         Note::OnHold { by, why: Some(why) } => format!("on hold by {by}: {why}"),
         Note::CrashedTimes(1) => "crashed once".to_owned(),
         Note::CrashedTimes(times) => format!("crashed {times} times"),
+        Note::NotReady(after) => format!("not ready after {}", time::span(*after)),
+        Note::MergeUnseen(cause) => format!("whether it is merged cannot be told: {cause}"),
         Note::AtNextStart => "taken over at the next start".to_owned(),
         Note::Ports(ports) => format!("gets {}", ports_of(ports)),
         Note::PortOutside { name, port } => {

@@ -23,6 +23,10 @@ pub enum Question {
     Survivors(RuntimeAt),
     /// Which of these ports are taken?
     Ports(PortsAt),
+    /// Is the work in this worktree in its base?
+    Merged(MergedAt),
+    /// Is this run ready?
+    Ready(ReadyAt),
 }
 
 /// Ports that are to be looked at.
@@ -59,6 +63,60 @@ pub enum PortHolder {
     },
     /// A process that this user cannot see listens on it.
     Somebody,
+}
+
+/// A worktree whose work may be in the base.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MergedAt {
+    /// Whose it is.
+    pub uid: Uid,
+    /// Its repository, by the path recorded at creation.
+    pub repo: PathBuf,
+    /// Its directory.
+    pub path: PathBuf,
+    /// The commit it stood on at creation.
+    pub since: String,
+    /// The manifest's base, or `None` for the repository's default.
+    pub base: Option<String>,
+}
+
+/// Work that is in the base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// The worktree's commit that is.
+    pub tip: String,
+    /// The commit of the base that brought it there.
+    pub commit: String,
+}
+
+/// A run that may be ready.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReadyAt {
+    /// Whose it is.
+    pub uid: Uid,
+    /// Of which fleet.
+    pub fleet: Name,
+    /// Of which session.
+    pub session: Name,
+    /// Its pane.
+    pub pane: PaneId,
+    /// Its worktree.
+    pub worktree: PathBuf,
+    /// Where it works.
+    pub directory: PathBuf,
+    /// What tells.
+    pub probe: Probe,
+}
+
+/// What tells that a run is ready.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Probe {
+    /// A regular expression that its screen matches.
+    Screen(String),
+    /// An `sh -c` text that ends with 0.
+    Command(String),
+    /// Something listens on this port of this machine.
+    Port(u16),
 }
 
 /// A worktree whose work is to be assessed.
@@ -123,6 +181,10 @@ pub struct Answers {
     pub survivors: BTreeMap<Uid, Observed<Vec<Process>>>,
     /// To [`Question::Ports`].
     pub ports: BTreeMap<PortsAt, Observed<PortsSeen>>,
+    /// To [`Question::Merged`]: how, if it is.
+    pub merged: BTreeMap<Uid, Observed<Option<Merge>>>,
+    /// To [`Question::Ready`].
+    pub ready: BTreeMap<Uid, Observed<bool>>,
 }
 
 /// What a new worktree would stand on.

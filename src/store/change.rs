@@ -4,8 +4,8 @@
 use super::error::StoreError;
 use super::events::{self, Event};
 use super::schema::set_meta;
-use crate::name::Uid;
-use crate::record::{Intent, Record, Records, Tombstone};
+use crate::name::{Name, Uid};
+use crate::record::{Finished, Intent, Record, Records, Tombstone};
 use crate::snapshot::ServerId;
 use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
@@ -53,6 +53,10 @@ pub enum Change {
     Manifest(PathBuf),
     /// A session was decommissioned or recreated at this time.
     Ended(Timestamp),
+    /// A session has reached what it was there for.
+    Finished(Box<Finished>),
+    /// It is wanted again.
+    Reopen(Name),
     /// Something to tell people.
     Event(Event),
 }
@@ -96,6 +100,11 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             run("INSERT INTO ends (at) VALUES (?1)", &[&at.to_string()])?;
             run("DELETE FROM ends WHERE at < ?1", &[&ends_kept_from(*at).to_string()])
         }
+        Change::Finished(finished) => {
+            let text = "INSERT OR REPLACE INTO finished (name, json) VALUES (?1, ?2)";
+            run(text, &[finished.name.as_str(), &json("finished", finished)?])
+        }
+        Change::Reopen(name) => run("DELETE FROM finished WHERE name = ?1", &[name.as_str()]),
         Change::Event(event) => events::add(connection, event),
     }
 }
@@ -159,6 +168,12 @@ impl Records {
             Change::Ended(at) => {
                 self.recent_ends.push(*at);
                 self.recent_ends.retain(|end| *end >= ends_kept_from(*at));
+            }
+            Change::Finished(finished) => {
+                self.finished.insert(finished.name.clone(), (**finished).clone());
+            }
+            Change::Reopen(name) => {
+                self.finished.remove(name);
             }
             Change::Socket(_) | Change::Manifest(_) | Change::Event(_) => {}
         }

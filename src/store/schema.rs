@@ -26,6 +26,9 @@ const STEPS: &[&str] = &[
     "
     ALTER TABLE events ADD COLUMN outcome TEXT NOT NULL DEFAULT 'done';
 ",
+    "
+    CREATE TABLE finished (name TEXT PRIMARY KEY, json TEXT NOT NULL);
+",
 ];
 
 /// The format that this program reads and writes.

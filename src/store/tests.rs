@@ -3,7 +3,7 @@
 use super::events::Outcome;
 use super::*;
 use crate::name::{Run, Uid};
-use crate::record::{Applied, Crashes, Intent, IntentKind, Place, StopReason, Tombstone};
+use crate::record::{Applied, Books, Intent, IntentKind, Place, StopReason, Tombstone};
 use crate::snapshot::ServerId;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -34,7 +34,7 @@ fn record(n: u128) -> Record {
         protected_since: None,
         end: None,
         wish: None,
-        crashes: Crashes::default(),
+        books: Books::default(),
         conditions: BTreeMap::new(),
         created: at(0),
         gone_since: None,

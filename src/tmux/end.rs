@@ -4,18 +4,20 @@
 
 use super::command::List;
 use super::start::mark_command;
-use super::{OPTION, Tmux, TmuxError, act_error, no_such, ours};
+use super::{OPTION, Tmux, TmuxError, act_error, no_such, not_listed, ours};
 use crate::causes::in_one_line;
 use crate::failpoint::boundary;
 use crate::name::Uid;
 use crate::private;
 use crate::process::{alive, ending, pause};
-use crate::snapshot::{Mark, Observed, PaneId, Process};
+use crate::snapshot::{Evidence, Mark, Observed, PaneId, Process};
 use crate::world::{ActError, Done, EndRun};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const DONE: &str = "fleetctl-done";
+/// How much of what scrolled off a screen is read for a line that says something.
+const RECENT: &str = "-200";
 const CHANGED: &str = "fleetctl-changed";
 /// Between two keys: some agents take what comes together for pasted text.
 const BETWEEN_KEYS: Duration = Duration::from_millis(150);
@@ -174,6 +176,21 @@ impl Tmux {
             OPTION,
         ]);
         self.guarded(pane, &ours(pane, uid), list).map(|()| Done::Plain)
+    }
+
+    /// The last lines of a pane's screen and of what scrolled off it, oldest first.
+    #[must_use]
+    pub fn screen(&self, pane: &PaneId, uid: Uid) -> Observed<String> {
+        let list = List::of(&["display-message", "-p", DONE])
+            .then(&["capture-pane", "-p", "-J", "-S", RECENT, "-t", &pane.0])
+            .only_if(&pane.0, &ours(pane, uid), CHANGED);
+        match self.call(&list) {
+            Ok(answer) => match answer.strip_prefix(DONE.as_bytes()) {
+                Some(screen) => Observed::Known(String::from_utf8_lossy(screen).into_owned()),
+                None => Observed::Absent(Evidence::NotListed),
+            },
+            Err(error) => not_listed(&error),
+        }
     }
 
     /// Keeps the last 5,000 lines of a pane's screen in a file that only its user reads.

@@ -5,6 +5,7 @@
 mod answer;
 mod perform;
 mod ports;
+mod probe;
 
 use super::{Act, ActError, Done, World};
 use crate::git::Git;

@@ -9,7 +9,7 @@ pub use terminal::{Fate, Terminal};
 pub use trees::{Forest, Tree};
 
 use super::{Act, ActError, Done, World};
-use crate::name::{Run, Uid};
+use crate::name::{Name, Run, Uid};
 use crate::record::BranchAt;
 use crate::snapshot::{
     Answers, Blind, Checkout, Evidence, LaunchFailure, Observed, PortHolder, PortsSeen, Process,
@@ -32,6 +32,8 @@ pub struct Sim {
     pub survivors: BTreeMap<Uid, Vec<Process>>,
     /// Ports that others have.
     pub ports: BTreeMap<u16, PortHolder>,
+    /// Sessions whose probe says that they are not ready.
+    pub unready: BTreeSet<Name>,
     /// What `__launch` reported.
     pub launches: BTreeMap<Uid, LaunchFailure>,
     /// The checkout that the manifest lies in.
@@ -76,6 +78,7 @@ impl Sim {
             transcripts: BTreeSet::new(),
             survivors: BTreeMap::new(),
             ports: BTreeMap::new(),
+            unready: BTreeSet::new(),
             launches: BTreeMap::new(),
             checkout: Observed::Absent(Evidence::NotListed),
             faults: Faults::default(),
@@ -93,7 +96,7 @@ impl Sim {
 
     fn one(&mut self, act: &Act) -> Result<Done, ActError> {
         match act {
-            Act::Fetch { repo, .. } => self.forest(repo).map(|_| Done::Plain),
+            Act::Fetch { repo, .. } => self.forest(repo).map(|_| Done::Fetched),
             Act::AddWorktree(add) => self.forest(&add.worktree.repo)?.add(add),
             Act::WriteLaunch { launch, .. } => {
                 self.launches.remove(&launch.uid);
@@ -196,6 +199,14 @@ impl Sim {
             Question::Transcript(at) => {
                 let found = self.transcripts.contains(&at.uid);
                 answers.transcripts.insert(at.uid, seen(unseen, Some(found)));
+            }
+            Question::Merged(at) => {
+                let tree = self.repos.get(&at.repo).map(|forest| forest.merged(at.uid));
+                answers.merged.insert(at.uid, seen(unseen, tree));
+            }
+            Question::Ready(at) => {
+                let ready = !self.unready.contains(&at.session);
+                answers.ready.insert(at.uid, seen(unseen, Some(ready)));
             }
             Question::Survivors(at) => {
                 let alive = self.survivors.get(&at.uid).cloned().unwrap_or_default();

@@ -2,17 +2,20 @@
 //! planned, and cells that differ in nothing are one line. The golden file is the policy.
 
 use crate::fleets::{
-    Kind, ago, end, fleet, installation, now, pane, record, records, session, snapshot, uid, wish,
-    worktree,
+    Kind, ago, end, fleet, installation, name, now, on, pane, record, records, session, snapshot,
+    uid, wish, worktree,
 };
-use fleetctl::manifest::fleet::{AtRisk, Desired, Fleet, Restart, Session};
+use fleetctl::manifest::fleet::{
+    AtRisk, Desired, Fleet, Need, Port, Probe, Ready, Restart, Session, Until,
+};
 use fleetctl::plan::{
-    Conflict, HoldReason, LaunchMode, Plan, Policy, Removals, Request, StepKind, Verdict, plan,
+    Conflict, HoldReason, Lag, LaunchMode, Pace, Plan, Policy, Removals, Request, StepKind,
+    Verdict, plan,
 };
-use fleetctl::record::{EndKind, Record, Records, StopReason, WishKind};
+use fleetctl::record::{Crashes, EndKind, Expiry, Finished, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{
     Blind, BranchSource, Commit, Company, Evidence, Ground, LaunchFailure, LaunchFailureReason,
-    Lock, Marked, Observed, PaneState, PortsSeen, Question, Risk, Snapshot, Work,
+    Lock, Marked, Merge, Observed, PaneState, PortsSeen, Question, Risk, Snapshot, Work,
 };
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,6 +34,8 @@ struct Cell {
     others: Vec<String>,
     ground: Option<Ground>,
     transcript: bool,
+    merged: bool,
+    ready: bool,
     unseen_answers: bool,
 }
 
@@ -62,6 +67,8 @@ impl Cell {
             others: Vec::new(),
             ground: None,
             transcript: true,
+            merged: false,
+            ready: false,
             unseen_answers: false,
         }
     }
@@ -176,6 +183,13 @@ impl Cell {
             Question::Ports(at) => {
                 answers.ports.insert(at.clone(), seen(unseen, PortsSeen::default()));
             }
+            Question::Merged(at) => {
+                let merge = || Merge { tip: "c2".into(), commit: "c3".into() };
+                answers.merged.insert(at.uid, seen(unseen, self.merged.then(merge)));
+            }
+            Question::Ready(at) => {
+                answers.ready.insert(at.uid, seen(unseen, self.ready));
+            }
         }
     }
 }
@@ -252,6 +266,8 @@ fn end_words(kind: &EndKind) -> &'static str {
         EndKind::Completed => "completed",
         EndKind::Stopped(_) => "stopped",
         EndKind::ByHand => "ended by hand",
+        EndKind::Expired(_) => "expired",
+        EndKind::Finished(_) => "finished",
         EndKind::GivenUp => "given up",
         EndKind::Failed(_) => "failed",
     }
@@ -263,7 +279,11 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::Attached => "attached",
         HoldReason::Manual => "manual",
         HoldReason::Queued { .. } => "queued",
-        HoldReason::Dependency { .. } => "dependency",
+        HoldReason::Dependency { lag: Lag::Late, .. } => "dependency, late",
+        HoldReason::Dependency { lag: Lag::Unknown, .. } => "dependency, which cannot be told",
+        HoldReason::Dependency { lag: Lag::NotYet, .. } => "dependency",
+        HoldReason::Backoff { .. } => "backoff",
+        HoldReason::Finished { .. } => "finished",
         HoldReason::Wish { kind: WishKind::Stop, .. } => "stopped by a human",
         HoldReason::Wish { kind: WishKind::Hold, .. } => "on hold by a human",
         HoldReason::Wish { kind: WishKind::Restored, .. } => "restored",
@@ -371,6 +391,7 @@ fn standing() -> Axis {
             ("given up", |cell| cell.ended(EndKind::GivenUp)),
             ("setup failed", |cell| cell.ended(failed_for_good(LaunchFailureReason::Setup))),
             ("program missing", |cell| cell.ended(failed_for_good(LaunchFailureReason::Program))),
+            ("expired", |cell| cell.ended(EndKind::Expired(Expiry::Idle))),
             ("stopped by a human", |cell| cell.ended(EndKind::Stopped(StopReason::Human))),
             ("stopped by the file", |cell| cell.ended(EndKind::Stopped(StopReason::File))),
             ("cut off in a restart", |cell| cell.ended(EndKind::Stopped(StopReason::Restart))),
@@ -469,14 +490,18 @@ fn verbs() -> Axis {
         "verb",
         &[
             ("apply", |_| {}),
-            ("start", |cell| ask(cell, Request::Start { new_worktree: false })),
-            ("start --new-worktree", |cell| ask(cell, Request::Start { new_worktree: true })),
+            ("start", |cell| ask(cell, start(false, false))),
+            ("start --new-worktree", |cell| ask(cell, start(true, false))),
             ("restart", |cell| ask(cell, restart(false, false, false))),
             ("restart --fresh", |cell| ask(cell, restart(true, false, false))),
             ("restart --recreate", |cell| ask(cell, restart(false, true, false))),
             ("restart --setup", |cell| ask(cell, restart(false, false, true))),
         ],
     )
+}
+
+fn start(new_worktree: bool, again: bool) -> Request {
+    Request::Start { new_worktree, again }
 }
 
 fn restart(fresh: bool, recreate: bool, setup: bool) -> Request {
@@ -598,6 +623,7 @@ fn table() -> String {
         || Cell::converged(Kind::Command),
         || vec![wishes(), short_runtime(), verbs_of_ends(), short_drift()],
     );
+    text += &ends_of_themselves();
     text += &kinds(
         "Verbs, for an agent",
         || Cell::converged(Kind::Agent),
@@ -619,6 +645,25 @@ fn table() -> String {
     text += &kinds("Gone from the file: the worktree", gone_and_stopped, || {
         vec![ground(), protection(), wishes()]
     });
+    text
+}
+
+/// What begins and ends without a human.
+fn ends_of_themselves() -> String {
+    let mut text = String::new();
+    text += &kinds("What ended, and how soon it is started again", paced, || {
+        vec![policies(), unwanted(), paces()]
+    });
+    text += &kinds("`stop_after`, for an agent", aging, || vec![ages(), presence(), short_drift()]);
+    text += &kinds("`stop_after`, for a shell", idling, || vec![idleness(), presence()]);
+    text += &kinds("`until: merged`, for a command", until_merged, || {
+        vec![merges(), short_runtime(), work(), wishes()]
+    });
+    text += &kinds("`until: merged`, for an agent", until_merged_agent, || {
+        vec![merges(), presence(), verbs_of_ends()]
+    });
+    text += &kinds("What is finished", finished, || vec![verbs_of_finished(), desired()]);
+    text += &kinds("`depends_on`", dependent, || vec![needs(), others()]);
     text
 }
 
@@ -659,6 +704,258 @@ fn company() -> Axis {
             ("a pane of yours in its window", |cell| cell.others = vec!["vim".into()]),
             ("unseen", |cell| cell.unseen_answers = true),
             ("fleetctl runs in it", |cell| cell.policy.inside = Some(uid(1))),
+        ],
+    )
+}
+
+fn paced() -> Cell {
+    let mut cell = Cell::converged(Kind::Command);
+    if let Some(runtime) = &mut cell.record().runtime {
+        runtime.started = ago(1);
+    }
+    cell
+}
+
+fn paces() -> Axis {
+    axis(
+        "pace",
+        &[
+            ("one pass", |_| {}),
+            ("passes for ever", |cell| cell.policy.pace = Pace::Kept),
+            ("passes for ever, start", |cell| {
+                cell.policy.pace = Pace::Kept;
+                ask(cell, start(false, false));
+            }),
+            ("passes for ever, the file changed", |cell| {
+                cell.policy.pace = Pace::Kept;
+                drop(cell.session().applied.restart.insert("env.PORT".into(), "…".into()));
+            }),
+        ],
+    )
+}
+
+/// So many ends in a row, the last of them then; the run that ended now is not among them.
+fn before(cell: &mut Cell, count: u32) {
+    let recent = vec![ago(2); count as usize];
+    cell.record().run = fleetctl::name::Run(2);
+    cell.record().runtime.as_mut().expect("it ran").run = fleetctl::name::Run(2);
+    let run = fleetctl::name::Run(1);
+    cell.record().books.crashes = Crashes { count, run, last: Some(ago(2)), recent };
+    if let Observed::Known(server) = &mut cell.snapshot.tmux
+        && let Marked::Yes(mark) = &mut server.panes[0].mark
+    {
+        mark.run = fleetctl::name::Run(2);
+    }
+}
+
+/// The same end was seen by a pass so many seconds ago.
+fn seen_before(cell: &mut Cell, seconds: i64) {
+    let last = Some(now() - jiff::SignedDuration::from_secs(seconds));
+    let run = fleetctl::name::Run(1);
+    let recent = last.into_iter().collect();
+    cell.record().books.crashes = Crashes { count: 1, run, last, recent };
+}
+
+fn unwanted() -> Axis {
+    axis(
+        "what ended",
+        &[
+            ("crashed for the first time", |cell| cell.pane_is(PaneState::Exited(1))),
+            ("crashed 5 s ago", |cell| {
+                cell.pane_is(PaneState::Exited(1));
+                seen_before(cell, 5);
+            }),
+            ("crashed 13 s ago", |cell| {
+                cell.pane_is(PaneState::Exited(1));
+                seen_before(cell, 13);
+            }),
+            ("crashed at a time to come", |cell| {
+                cell.pane_is(PaneState::Exited(1));
+                seen_before(cell, -86_400);
+            }),
+            ("crashed after 10 min", |cell| {
+                cell.pane_is(PaneState::Exited(1));
+                before(cell, 4);
+                cell.record().runtime.as_mut().expect("it ran").started = ago(10);
+            }),
+            ("crashed for the fifth time", |cell| {
+                cell.pane_is(PaneState::Exited(1));
+                before(cell, 4);
+            }),
+            ("pane gone for the first time", Cell::no_pane),
+            ("pane gone again", |cell| {
+                before(cell, 1);
+                cell.no_pane();
+            }),
+            ("pane gone again, after 10 min", |cell| {
+                before(cell, 1);
+                cell.no_pane();
+                cell.record().runtime.as_mut().expect("it ran").started = ago(10);
+            }),
+            ("server died again", |cell| {
+                before(cell, 4);
+                cell.snapshot.tmux = Observed::Absent(Evidence::ServerDied);
+            }),
+            ("exit 0 for the first time", |cell| cell.pane_is(PaneState::Exited(0))),
+            ("exit 0 again", |cell| {
+                cell.pane_is(PaneState::Exited(0));
+                before(cell, 1);
+            }),
+        ],
+    )
+}
+
+fn aging() -> Cell {
+    let mut cell = Cell::converged(Kind::Agent);
+    cell.session().stop_after.age = Some(std::time::Duration::from_secs(3_600));
+    cell
+}
+
+fn ages() -> Axis {
+    axis(
+        "age",
+        &[
+            ("passed", |_| {}),
+            ("not passed", |cell| {
+                cell.record().runtime.as_mut().expect("it runs").started = ago(59);
+            }),
+            ("passed, start", |cell| ask(cell, start(false, false))),
+            ("passed, state: stopped", |cell| cell.session().state = Desired::Stopped),
+        ],
+    )
+}
+
+fn idling() -> Cell {
+    let mut cell = Cell::converged(Kind::Shell);
+    cell.session().stop_after.idle = Some(std::time::Duration::from_secs(600));
+    cell
+}
+
+fn idleness() -> Axis {
+    axis(
+        "idle",
+        &[
+            ("as of now", |_| {}),
+            ("for 9 min", |cell| cell.record().books.idle_since = Some(ago(9))),
+            ("for 10 min", |cell| cell.record().books.idle_since = Some(ago(10))),
+            ("for 10 min, now busy", |cell| {
+                cell.record().books.idle_since = Some(ago(10));
+                cell.working = true;
+            }),
+        ],
+    )
+}
+
+fn until_merged() -> Cell {
+    let mut cell = Cell::converged(Kind::Command);
+    cell.session().until = Some(Until::Merged);
+    cell
+}
+
+fn until_merged_agent() -> Cell {
+    let mut cell = Cell::converged(Kind::Agent);
+    cell.session().until = Some(Until::Merged);
+    cell
+}
+
+fn merges() -> Axis {
+    axis("its work", &[("merged", |cell| cell.merged = true), ("not merged", |_| {})])
+}
+
+fn finished() -> Cell {
+    let mut cell = new();
+    cell.session().until = Some(Until::Merged);
+    let merge = Merge { tip: "c2".into(), commit: "c3".into() };
+    let finished = Finished { name: name("api"), uid: uid(1), at: ago(5), merge };
+    cell.records.finished.insert(name("api"), finished);
+    cell
+}
+
+fn verbs_of_finished() -> Axis {
+    let mut all = verbs_of_ends();
+    all.values.push(("start --again", |cell| ask(cell, start(false, true))));
+    all
+}
+
+/// `api` is not started yet and depends on `db`.
+fn dependent() -> Cell {
+    let mut cell = Cell::converged(Kind::Command);
+    let mut db = session("db", Kind::Shell);
+    let probe = Probe::Port(Port::Number(5_432));
+    db.ready = Some(Ready { probe, timeout: std::time::Duration::from_secs(300) });
+    let known = record(&db, 2);
+    if let Observed::Known(server) = &mut cell.snapshot.tmux {
+        server.panes = vec![pane(&known, PaneState::Alive)];
+    }
+    cell.repository().worktrees = vec![worktree(&known)];
+    cell.records = records([known]);
+    cell.fleet = fleet([session("api", Kind::Command), db]);
+    cell
+}
+
+fn needs() -> Axis {
+    axis(
+        "on `db` to be",
+        &[
+            ("started", |cell| cell.session().depends_on = vec![on("db", Need::Started)]),
+            ("ready", |cell| cell.session().depends_on = vec![on("db", Need::Ready)]),
+            ("idle", |cell| cell.session().depends_on = vec![on("db", Need::Idle)]),
+            ("completed", |cell| cell.session().depends_on = vec![on("db", Need::Completed)]),
+            ("merged", |cell| cell.session().depends_on = vec![on("db", Need::Merged)]),
+        ],
+    )
+}
+
+fn db(cell: &mut Cell) -> &mut Record {
+    cell.records.sessions.get_mut(&uid(2)).expect("a fixture")
+}
+
+/// A run that has not had its time to become ready.
+fn young(cell: &mut Cell) {
+    db(cell).runtime.as_mut().expect("it runs").started = ago(1);
+}
+
+fn others() -> Axis {
+    axis(
+        "`db`",
+        &[
+            ("runs, idle and not ready", young),
+            ("runs, and should be ready by now", |_| {}),
+            ("runs, and was ready", |cell| {
+                db(cell).books.ready = Some(fleetctl::name::Run(1));
+                cell.unseen_answers = false;
+            }),
+            ("runs, ready and busy", |cell| (cell.ready, cell.working) = (true, true)),
+            ("runs, merged", |cell| (cell.merged, cell.ready) = (true, true)),
+            ("is an agent", |cell| {
+                let restarted = session("db", Kind::Agent);
+                let known = record(&restarted, 2);
+                cell.fleet.sessions.insert(name("db"), restarted);
+                cell.records.sessions.insert(known.uid, known);
+            }),
+            ("is started by this pass", Cell::no_pane),
+            ("completed", |cell| {
+                cell.no_pane();
+                db(cell).end = Some(end(EndKind::Completed));
+            }),
+            ("expired, idle", |cell| {
+                cell.no_pane();
+                db(cell).end = Some(end(EndKind::Expired(Expiry::Idle)));
+            }),
+            ("given up", |cell| {
+                cell.no_pane();
+                db(cell).end = Some(end(EndKind::GivenUp));
+            }),
+            ("is finished", |cell| {
+                cell.lose_record();
+                let merge = Merge { tip: "c2".into(), commit: "c3".into() };
+                let finished = Finished { name: name("db"), uid: uid(2), at: ago(5), merge };
+                cell.records.finished.insert(name("db"), finished);
+            }),
+            ("cannot be asked", |cell| {
+                young(cell);
+                cell.unseen_answers = true;
+            }),
         ],
     )
 }

@@ -2,12 +2,12 @@
 
 use fleetctl::agent::profile::{Profile, builtin};
 use fleetctl::manifest::fleet::{
-    AtRisk, Desired, Files, Fleet, OnChange, OnPromptChange, Program, Prune, Reads, Repo, Restart,
-    Resume, Session, Settings, Socket, Worktree as Where,
+    AtRisk, Backoff, Dependency, Desired, Files, Fleet, Need, OnChange, OnPromptChange, Program,
+    Prune, Reads, Repo, Restart, Resume, Session, Settings, Socket, StopAfter, Worktree as Where,
 };
 use fleetctl::name::{Installation, Name, Run, Spec, Uid};
 use fleetctl::record::{
-    Applied, Conversation, Crashes, End, EndKind, Parting, Place, Record, Records, Runtime, Wish,
+    Applied, Books, Conversation, End, EndKind, Parting, Place, Record, Records, Runtime, Wish,
     WishKind,
 };
 use fleetctl::snapshot::{
@@ -83,7 +83,11 @@ pub fn session(text: &str, kind: Kind) -> Session {
         teardown: None,
         state: Desired::Running,
         restart: Restart::OnFailure,
+        backoff: Backoff::default(),
         depends_on: Vec::new(),
+        ready: None,
+        stop_after: StopAfter::default(),
+        until: None,
         on_change: if agent { OnChange::Idle } else { OnChange::Now },
         protect: false,
         resume: Resume::Preferred,
@@ -133,7 +137,7 @@ pub fn apply(session: &mut Session) {
         applied.in_place.insert("protect".into(), "true".into());
     }
     if !session.depends_on.is_empty() {
-        let names: Vec<&str> = session.depends_on.iter().map(Name::as_str).collect();
+        let names: Vec<&str> = session.depends_on.iter().map(|needed| needed.on.as_str()).collect();
         applied.in_place.insert("depends_on".into(), names.join(" "));
     }
     if let Some(prompt) = &session.prompt {
@@ -145,12 +149,17 @@ pub fn apply(session: &mut Session) {
     };
     applied.spec = Some(Spec(format!("1:{:?}", applied.restart)));
     applied.parting = Parting {
-        depends_on: session.depends_on.clone(),
+        depends_on: session.depends_on.iter().map(|needed| needed.on.clone()).collect(),
         shell: session.is_shell(),
         interactive: matches!(session.program, Program::Shell),
         ..Parting::default()
     };
     session.applied = applied;
+}
+
+/// A dependency on something of a session.
+pub fn on(text: &str, need: Need) -> Dependency {
+    Dependency { on: name(text), need }
 }
 
 pub fn fleet(sessions: impl IntoIterator<Item = Session>) -> Fleet {
@@ -216,7 +225,7 @@ pub fn record(session: &Session, number: u128) -> Record {
         protected_since: session.protect.then_some(1),
         end: None,
         wish: None,
-        crashes: Crashes::default(),
+        books: Books::default(),
         conditions: BTreeMap::new(),
         created: ago(60),
         gone_since: None,

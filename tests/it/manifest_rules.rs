@@ -96,6 +96,58 @@ field::type 4:32 | must be a list | agents: {claude: {keys: {quit: x}}}
 }
 
 #[test]
+fn what_begins_and_ends_a_session_is_checked() {
+    check(
+        r#"
+field::unknown 4:29 | did you mean `policy`? | a: {command: x, restart: {polic: always}}
+field::value 4:37 | did you mean `always`? | a: {command: x, restart: {policy: allways}}
+field::duration 4:36 | 90s | a: {command: x, restart: {first: soon}}
+field::duration 4:36 | at least 1s | a: {command: x, restart: {first: 0s}}
+field::value 4:46 | less than `first` | a: {command: x, restart: {first: 10m, max: 5m}}
+field::type 4:38 | must be a map | a: {command: x, restart: {give_up: 5}}
+field::unknown 4:39 | did you mean `starts`? | a: {command: x, restart: {give_up: {start: 5}}}
+field::value 4:47 | from 1 | a: {command: x, restart: {give_up: {starts: 0}}}
+field::duration 4:47 | 90s | a: {command: x, restart: {give_up: {within: 5}}}
+field::missing 4:19 | `ready` does not say by what & screen: | a: {command: x, ready: {timeout: 1m}}
+field::type 4:26 | must be a map | a: {command: x, ready: yes}
+field::unknown 4:27 | did you mean `screen`? | a: {command: x, ready: {scren: x}}
+field::regex 4:36 | no regular expression & unclosed group | a: {command: x, ready: {screen: '('}}
+session::conflict 4:44 | exclude each other | a: {command: x, ready: {screen: x, port: 80}}
+field::value 4:33 | from 1 to 65535 | a: {command: x, ready: {port: 65536}}
+field::value 4:33 | from 1 to 65535 | a: {command: x, ready: {port: 0}}
+field::value 4:33 | has no port `web` | a: {command: x, ready: {port: web}}
+field::empty 4:37 | is empty | a: {command: x, ready: {command: ''}}
+field::duration 4:46 | at least 1s | a: {command: x, ready: {port: 80, timeout: 0s}}
+field::unknown 4:32 | did you mean `idle`? | a: {command: x, stop_after: {idl: 1m}}
+field::duration 4:37 | at least 1s | a: {command: x, stop_after: {age: 0s}}
+session::never-comes 4:32 | never idle & age | a: {command: x, stop_after: {idle: 1m}}
+field::value 4:26 | none of `merged` | a: {command: x, until: done}
+session::worktree-only 4:19 | `until` needs a worktree | a: {command: x, until: merged, worktree: false}
+session::worktree-only 5:19 | `until` belongs | b: {command: x}⏎a: {command: x, until: merged, worktree: b}
+"#,
+        fleet_of,
+    );
+}
+
+#[test]
+fn what_never_comes_is_not_waited_for() {
+    check(
+        r#"
+session::unknown 4:33 | did you mean `bc`? | bc: {command: x, depends_on: {b: ready}}
+session::unknown 4:32 | no session `b` | a: {command: x, depends_on: {b: started}}
+field::value 5:35 | did you mean `ready`? | b: {command: x}⏎a: {command: x, depends_on: {b: redy}}
+session::dependency-cycle 4:32 | depends on itself | a: {command: x, depends_on: {a: completed}}
+session::never-comes 5:32 | has no `ready` | b: {command: x}⏎a: {command: x, depends_on: {b: ready}}
+session::never-comes 5:32 | never idle | b: {command: x}⏎a: {command: x, depends_on: {b: idle}}
+session::never-comes 5:32 | `restart: always` | b: {command: x, restart: always}⏎a: {command: x, depends_on: {b: completed}}
+session::never-comes 5:32 | ever merged | b: {command: x, worktree: false}⏎a: {command: x, depends_on: {b: merged}}
+session::dependency-cycle 4:32 | a → b → a | a: {command: x, depends_on: {b: completed}}⏎b: {command: x, depends_on: {a: completed}}
+"#,
+        fleet_of,
+    );
+}
+
+#[test]
 fn session_fields_are_checked() {
     check(
         r#"
@@ -103,10 +155,8 @@ name::invalid 4:3 | `A` is no name of a session | A: {command: x}
 field::empty 4:3 | `sessions.a` has no value & indent | a:
 field::missing 4:3 | neither `agent` nor `command` | a: {}
 field::unknown 4:7 | did you mean `agent`? | a: {agnt: x, command: x}
-field::unknown 4:19 | not have it yet | a: {command: x, until: merged}
-field::unknown 4:19 | not have it yet | a: {command: x, stop_after: {}}
-field::unknown 4:19 | not have it yet | a: {command: x, ready: {}}
-field::type 4:29 | must be text, not a map | a: {command: x, restart: {policy: always}}
+field::unknown 4:19 | not have it yet | a: {command: x, notify: []}
+field::type 4:29 | must be text, not a list | a: {command: x, restart: [always]}
 field::value 4:28 | did you mean `always`? | a: {command: x, restart: allways}
 agent::unknown 4:14 | did you mean `claude`? | a: {agent: claud}
 agent::unknown 4:14 | built in are claude, codex | a: {agent: zzz}
@@ -151,7 +201,6 @@ field::value 4:30 | `required` | a: {agent: claude, resume: always}
 name::invalid 4:29 | label | a: {command: x, labels: {'a=b': c}}
 field::empty 4:28 | `labels` has no value | a: {command: x, labels: {a: }}
 field::type 4:31 | must be a list & write `[a, b]` | a: {command: x, depends_on: b}
-field::type 4:32 | must be a list, not a map | a: {command: x, depends_on: {b: idle}}
 field::empty 4:19 | `env_file` has no value | a: {command: x, env_file: }
 "#,
         fleet_of,

@@ -191,6 +191,15 @@ fn every_field_is_in_the_class_of_what_its_change_causes() {
         (", restart: always", vec!["in place"]),
         (", restart: on-failure", vec![]),
         (", depends_on: [other]", vec!["in place"]),
+        (", depends_on: {other: started}", vec!["in place"]),
+        (", restart: {policy: always, first: 1m}", vec!["in place"]),
+        (", restart: {first: 10s, give_up: {starts: 5, within: 30m}}", vec![]),
+        (", restart: {give_up: {starts: 3}}", vec!["in place"]),
+        (", ready: {screen: ok, timeout: 1m}", vec!["in place"]),
+        (", ready: {port: 80, timeout: 5m}", vec!["in place"]),
+        (", ready: {command: 'true'}", vec!["in place"]),
+        (", stop_after: {idle: 1h, age: 2d}", vec!["in place"]),
+        (", until: merged", vec!["in place"]),
         (", on_change: now", vec!["in place"]),
         (", on_change: idle", vec![]),
         (", protect: true", vec!["in place"]),
@@ -203,6 +212,40 @@ fn every_field_is_in_the_class_of_what_its_change_causes() {
     }
     assert_eq!(classes("command: x", "command: [x]"), ["restart"]);
     assert_eq!(classes("agent: claude", "agent: codex"), ["restart"]);
+}
+
+#[test]
+fn what_begins_and_ends_a_session_is_read() {
+    use fleetctl::manifest::fleet::{Backoff, Need, Port, Probe, Restart, StopAfter, Until};
+    let seconds = std::time::Duration::from_secs;
+    let text = "version: 1\nfleet: shop\ndefaults:\n  restart: {first: 20s, reset: 1m}\n  \
+                stop_after: {idle: 10m, age: 8h}\n  until: merged\nsessions:\n  \
+                a: {agent: claude, restart: {policy: always, first: 30s, give_up: {starts: 2}}, stop_after: {age: null}}\n  \
+                b: {command: x, worktree: a, ready: {port: 8080}, depends_on: {a: idle, d: merged}}\n  \
+                c: {command: x, restart: never, until: null, ready: {screen: '^up', timeout: 20s}, depends_on: [a]}\n  \
+                d: {agent: shell, restart: {first: 10m}}\n";
+    let fleet = load(&Memory::default().with("fleet.yaml", text));
+    let a = get(&fleet, "a");
+    let usual = Backoff::default();
+    assert_eq!(a.restart, Restart::Always);
+    let wanted = Backoff { first: seconds(30), reset: seconds(60), starts: 2, ..usual.clone() };
+    assert_eq!(a.backoff, wanted);
+    assert_eq!(a.stop_after, StopAfter { idle: Some(seconds(600)), age: None });
+    assert_eq!(a.until, Some(Until::Merged));
+    let b = get(&fleet, "b");
+    assert_eq!(b.stop_after, StopAfter { idle: None, age: Some(seconds(28_800)) });
+    assert_eq!(b.until, None, "it has no worktree of its own");
+    let ready = b.ready.as_ref().expect("it says so");
+    assert_eq!(ready.probe, Probe::Port(Port::Number(8_080)));
+    assert_eq!(ready.timeout, seconds(300));
+    let needs: Vec<_> = b.depends_on.iter().map(|d| (d.on.as_str(), d.need)).collect();
+    assert_eq!(needs, [("a", Need::Idle), ("d", Need::Merged)]);
+    let c = get(&fleet, "c");
+    assert_eq!((c.restart, c.until, &c.backoff), (Restart::Never, None, &usual));
+    assert_eq!(c.depends_on[0].need, Need::Started);
+    assert_eq!(c.ready.as_ref().map(|ready| ready.timeout), Some(seconds(20)));
+    // A longer first wait takes the longest along.
+    assert_eq!(get(&fleet, "d").backoff.max, seconds(600));
 }
 
 #[test]

@@ -2,18 +2,18 @@
 //! session.
 
 use crate::fleets::{
-    Kind, ago, apply, fleet, installation, name, now, pane, record, records, session, snapshot,
+    Kind, ago, apply, fleet, installation, name, now, on, pane, record, records, session, snapshot,
     uid, wish, worktree,
 };
 use crate::worlds::{Pair, draft};
-use fleetctl::manifest::fleet::{Fleet, Moved, Worktree as Where};
+use fleetctl::manifest::fleet::{Fleet, Moved, Need, Worktree as Where};
 use fleetctl::name::{Name, Uid};
 use fleetctl::plan::{
     Conflict, Entry, Hint, HoldReason, Plan, Policy, Removals, Request, Step, StepKind, Verdict,
     plan,
 };
 use fleetctl::reconcile::{survey, wanted};
-use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
+use fleetctl::record::{EndKind, Expiry, Place, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{
     BranchSource, Commit, Company, Ground, Marked, Observed, PaneState, PortsSeen, Question,
     Snapshot, Work,
@@ -178,7 +178,14 @@ proptest! {
             let record = entry.uid.and_then(|uid| pair.records.sessions.get(&uid));
             let agent = record.is_some_and(|record| !record.applied.parting.shell);
             let kept = entry.status.running && (entry.status.attached || agent);
-            let lets_go = step(entry).is_some_and(|step| matches!(step.kind, StepKind::Forget));
+            let lets_go = step(entry).is_some_and(|step| match step.kind {
+                StepKind::Forget => true,
+                // An age is a limit on what works, too.
+                StepKind::Stop { reason: StopReason::Expired(Expiry::Age), .. } => {
+                    !entry.status.attached
+                }
+                _ => false,
+            });
             prop_assert!(!kept || !destroys(entry) || lets_go, "{:?}", entry);
         }
     }
@@ -227,6 +234,12 @@ fn well(fleet: &Fleet, mut snapshot: Snapshot, records: &Records, policy: &Polic
                     let seen = Observed::Known(PortsSeen::default());
                     drop(answers.ports.insert(at.clone(), seen));
                 }
+                Question::Merged(at) => {
+                    drop(answers.merged.insert(at.uid, Observed::Known(None)));
+                }
+                Question::Ready(at) => {
+                    drop(answers.ready.insert(at.uid, Observed::Known(true)));
+                }
             }
         }
     }
@@ -269,7 +282,7 @@ fn acting(plan: &Plan) -> Vec<&str> {
 #[test]
 fn dependencies_and_owners_are_created_first() {
     let mut web = session("web", Kind::Command);
-    web.depends_on = vec![name("api")];
+    web.depends_on = vec![on("api", Need::Started)];
     let mut api = session("api", Kind::Command);
     api.worktree = Where::Shared(name("tree"));
     let fleet = fleet([web, api, session("tree", Kind::Command)]);
@@ -288,27 +301,27 @@ fn what_depends_on_a_queued_session_waits_for_it() {
     let first = session("first", Kind::Agent);
     let second = session("second", Kind::Agent);
     let mut third = session("third", Kind::Command);
-    third.depends_on = vec![name("second")];
+    third.depends_on = vec![on("second", Need::Started)];
     let mut fleet = fleet([first, second, third, session("fourth", Kind::Agent)]);
     fleet.settings.max_running = 1;
     let made = well(&fleet, snapshot(vec![], vec![]), &records([]), &policy());
     assert_eq!(acting(&made), ["first"]);
     assert_eq!(reason(&made, "second"), &HoldReason::Queued { place: 1, of: 2, max: 1 });
-    assert_eq!(reason(&made, "third"), &HoldReason::Dependency { on: name("second") });
+    assert_eq!(reason(&made, "third"), &HoldReason::waits_for(&name("second")));
     assert_eq!(reason(&made, "fourth"), &HoldReason::Queued { place: 2, of: 2, max: 1 });
 }
 
 #[test]
 fn a_queued_session_leaves_its_place_to_the_next_when_its_dependency_waits() {
     let mut first = session("first", Kind::Agent);
-    first.depends_on = vec![name("stopped")];
+    first.depends_on = vec![on("stopped", Need::Started)];
     let mut stopped = session("stopped", Kind::Command);
     stopped.state = fleetctl::manifest::fleet::Desired::Stopped;
     let mut fleet = fleet([first, stopped, session("second", Kind::Agent)]);
     fleet.settings.max_running = 1;
     let made = well(&fleet, snapshot(vec![], vec![]), &records([]), &policy());
     assert_eq!(acting(&made), ["second"]);
-    assert_eq!(reason(&made, "first"), &HoldReason::Dependency { on: name("stopped") });
+    assert_eq!(reason(&made, "first"), &HoldReason::waits_for(&name("stopped")));
 }
 
 fn all_of(known: &Records) -> Vec<Record> {
@@ -437,7 +450,7 @@ fn a_sharer_goes_before_its_owner_and_a_dependent_before_what_it_rests_on() {
     let mut sharing = session("a-sharer", Kind::Command);
     sharing.worktree = Where::Shared(name("owner"));
     let mut dependent = session("zz", Kind::Command);
-    dependent.depends_on = vec![name("a-sharer")];
+    dependent.depends_on = vec![on("a-sharer", Need::Started)];
     apply(&mut sharing);
     apply(&mut dependent);
     let all = [owner, record(&sharing, 2), record(&dependent, 3)];
@@ -562,15 +575,15 @@ fn a_session_that_crashes_again_and_again_is_given_up() {
     // The run is a short one: it began after the crash before it.
     api.runtime.as_mut().expect("it ran").started = ago(1);
     for crashes in 0..4 {
-        api.crashes.count = crashes;
-        api.crashes.last = Some(ago(29));
+        api.books.crashes.count = crashes;
+        api.books.crashes.recent = vec![ago(29); crashes as usize];
         let made = well(&fleet, crashed.clone(), &records([api.clone()]), &policy());
         assert!(matches!(kind(&made, "api"), StepKind::Start { .. }), "after {crashes}");
     }
-    api.crashes.count = 4;
+    api.books.crashes.recent = vec![ago(29); 4];
     let made = well(&fleet, crashed.clone(), &records([api.clone()]), &policy());
     assert!(matches!(kind(&made, "api"), StepKind::Settle(fleetctl::record::EndKind::GivenUp)));
-    api.crashes.last = Some(ago(31));
+    api.books.crashes.recent = vec![ago(31); 4];
     let made = well(&fleet, crashed, &records([api]), &policy());
     assert!(matches!(kind(&made, "api"), StepKind::Start { .. }));
 }

@@ -2,10 +2,11 @@
 //! were stopped, changed or left the file, beside things of the user's.
 
 use crate::fleets::{
-    Kind, apply, end, fleet, installation, name, now, pane, record, session, wish,
+    Kind, ago, apply, end, fleet, installation, name, now, pane, record, session, wish,
 };
 use fleetctl::manifest::fleet::{
-    AtRisk, Desired, Fleet, Moved, PortPool, Restart, Resume, Session, Worktree as Where,
+    AtRisk, Dependency, Desired, Fleet, Moved, Need, Port, PortPool, Probe, Ready, Restart, Resume,
+    Session, StopAfter, Until, Worktree as Where,
 };
 use fleetctl::name::Name;
 use fleetctl::plan::Policy;
@@ -13,6 +14,7 @@ use fleetctl::record::{EndKind, Place, Record, Records, StopReason, WishKind};
 use fleetctl::snapshot::{LaunchFailureReason, Lock, PaneState, PortHolder, Risk};
 use fleetctl::world::sim::{Fate, Forest, Sim, Tree};
 use proptest::prelude::*;
+use std::time::Duration;
 
 /// What a pair is made of.
 #[derive(Debug, Clone)]
@@ -52,6 +54,21 @@ pub struct Slot {
     pub end: Option<EndKind>,
     pub obstacle: Option<Obstacle>,
     pub fate: Option<Fate>,
+    pub ends: Ends,
+}
+
+/// What begins and ends it by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    pub need: Need,
+    /// It has a `ready`, and whether that is so.
+    pub ready: Option<bool>,
+    /// It ran for longer than it may.
+    pub old: bool,
+    /// It was idle for so many minutes of the ten that it may be.
+    pub idle: Option<i64>,
+    /// It has an `until`, and whether its work is merged.
+    pub until: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +204,7 @@ fn seen() -> impl Strategy<Value = Seen> {
 }
 
 fn slot() -> impl Strategy<Value = Slot> {
-    (wanted(), seen()).prop_map(|(wanted, seen)| {
+    (wanted(), seen(), ends()).prop_map(|(wanted, seen, ends)| {
         let (in_file, recorded, kind, place, stopped, restart, resume, waits, drift, protect) =
             wanted;
         let (state, attached, working, neighbour, tree, risky, transcript, wish, end, other) = seen;
@@ -215,8 +232,28 @@ fn slot() -> impl Strategy<Value = Slot> {
             obstacle,
             // Under `always` what exits at once is started by every pass: that is what it asks for.
             fate: fate.filter(|_| restart != Restart::Always),
+            ends,
         }
     })
+}
+
+fn ends() -> impl Strategy<Value = Ends> {
+    let needs = prop_oneof![
+        4 => Just(Need::Started),
+        1 => Just(Need::Ready),
+        1 => Just(Need::Idle),
+        1 => Just(Need::Completed),
+        1 => Just(Need::Merged),
+    ];
+    let idle = prop_oneof![Just(5), Just(15)];
+    (
+        needs,
+        prop::option::weighted(0.2, any::<bool>()),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.2, idle),
+        prop::option::weighted(0.25, any::<bool>()),
+    )
+        .prop_map(|(need, ready, old, idle, until)| Ends { need, ready, old, idle, until })
 }
 
 fn obstacle() -> impl Strategy<Value = Option<Obstacle>> {
@@ -236,6 +273,20 @@ fn fate() -> impl Strategy<Value = Option<Fate>> {
 
 fn name_of(index: usize) -> Name {
     name(&format!("s{index}"))
+}
+
+impl Ends {
+    /// What the file says of it.
+    fn say(self, session: &mut Session) {
+        let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+        let probe = Probe::Port(Port::Number(80));
+        session.ready = self.ready.map(|_| Ready { probe, timeout: Duration::from_secs(60) });
+        session.stop_after = StopAfter {
+            idle: self.idle.and_then(|_| minutes(10)),
+            age: if self.old { minutes(30) } else { None },
+        };
+        session.until = self.until.map(|_| Until::Merged);
+    }
 }
 
 impl Draft {
@@ -265,8 +316,10 @@ impl Draft {
         session.resume = slot.resume;
         session.protect = slot.protect.0;
         let last = (0..index).rev().find(|before| self.slots[*before].in_file);
-        session.depends_on =
-            last.filter(|_| slot.depends_on_last).map(name_of).into_iter().collect();
+        let waits = last.filter(|_| slot.depends_on_last);
+        let on = |last| Dependency { on: name_of(last), need: slot.ends.need };
+        session.depends_on = waits.map(on).into_iter().collect();
+        slot.ends.say(&mut session);
         apply(&mut session);
         session
     }
@@ -291,6 +344,7 @@ impl Draft {
         record.protected_since = slot.protect.1.then_some(1);
         record.wish = slot.wish.map(wish);
         record.end = slot.end.clone().map(end).filter(|_| slot.state != Some(PaneState::Alive));
+        record.books.idle_since = slot.ends.idle.map(ago);
         let applied = &mut record.applied;
         match slot.drift {
             Drift::No => None,
@@ -316,6 +370,9 @@ impl Draft {
             self.put_obstacle(index, &mut sim, &mut forest);
             if let Some(fate) = slot.fate {
                 sim.terminal.fates.insert(name_of(index), fate);
+            }
+            if slot.ends.ready == Some(false) {
+                sim.unready.insert(name_of(index));
             }
             if !slot.recorded {
                 continue;
@@ -363,7 +420,8 @@ impl Draft {
             forest.branches.insert(branch.into(), format!("c{index}"));
         }
         let risks = if slot.risky { vec![Risk::Modified(1)] } else { Vec::new() };
-        forest.trees.push(Tree { entry, risks });
+        let merged = slot.ends.until == Some(true);
+        forest.trees.push(Tree { entry, risks, merged });
     }
 
     fn put_panes(&self, index: usize, record: &Record, sim: &mut Sim) {
@@ -404,7 +462,7 @@ impl Draft {
                 forest.branches.insert(format!("shop/s{index}"), "c9".into());
                 let mut entry = crate::fleets::worktree(&stranger);
                 entry.lock = Lock::No;
-                forest.trees.push(Tree { entry, risks: vec![Risk::Untracked(1)] });
+                forest.trees.push(Tree { entry, risks: vec![Risk::Untracked(1)], merged: false });
             }
             None => {}
         }

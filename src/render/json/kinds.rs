@@ -19,6 +19,8 @@ pub fn step_reason(reason: &StepReason) -> &'static str {
         StepReason::NothingLeft => "nothing-left",
         StepReason::Moved { .. } => "moved",
         StepReason::EndSeen => "end-seen",
+        StepReason::Merged(_) => "merged",
+        StepReason::Expired => "expired",
     }
 }
 
@@ -30,6 +32,8 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::Manual => "manual",
         HoldReason::Queued { .. } => "queued",
         HoldReason::Dependency { .. } => "dependency",
+        HoldReason::Backoff { .. } => "backoff",
+        HoldReason::Finished { .. } => "finished",
         HoldReason::Wish { kind: WishKind::Stop, .. } => "stopped-by-human",
         HoldReason::Wish { kind: WishKind::Hold, .. } => "held-by-human",
         HoldReason::Wish { kind: WishKind::Restored, .. } => "restored",
@@ -64,6 +68,8 @@ pub fn note(note: &Note) -> &'static str {
         Note::Renamed(_) => "renamed",
         Note::OnHold { .. } => "on-hold",
         Note::CrashedTimes(_) => "crashed-times",
+        Note::NotReady(_) => "not-ready",
+        Note::MergeUnseen(_) => "merge-unseen",
         Note::AtNextStart => "at-next-start",
         Note::Ports(_) => "ports",
         Note::PortOutside { .. } => "port-outside",

@@ -110,6 +110,8 @@ pub fn ended(end: &EndKind) -> &'static str {
         EndKind::Stopped(StopReason::Human) => "stopped-by-human",
         EndKind::Stopped(_) => "stopped",
         EndKind::ByHand => "by-hand",
+        EndKind::Expired(_) => "expired",
+        EndKind::Finished(_) => "finished",
         EndKind::GivenUp => "given-up",
         EndKind::Failed(_) => "failed",
     }

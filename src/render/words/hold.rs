@@ -2,12 +2,14 @@
 //! hold, the words end with that command, ready to be typed.
 
 use super::time::{ordinal, span};
-use super::{abridged, plural};
+use super::{abridged, plural, short};
+use crate::manifest::fleet::Need;
 use crate::name::Name;
-use crate::plan::{Activity, Conflict, Entry, Hold, HoldReason, Wants};
+use crate::plan::{Activity, Conflict, Entry, Hold, HoldReason, Lag, Wants};
 use crate::record::WishKind;
 use crate::render::View;
 use crate::snapshot::Risk;
+use std::time::Duration;
 
 /// What lifts a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +43,13 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
         HoldReason::Queued { place, of, max } => {
             vec![format!("{} of {of} (max_running {max})", ordinal(*place))]
         }
-        HoldReason::Dependency { on } => {
-            vec![format!("{} after {on} has started", will(hold.wants))]
+        HoldReason::Dependency { on, need, lag } => vec![waits(hold.wants, (on, *need), *lag)],
+        HoldReason::Backoff { until, after, ended } => {
+            let again = again(hold.wants, view.until(*until), *after);
+            super::step::reason(ended, view).into_iter().chain([again]).collect()
+        }
+        HoldReason::Finished { commit, at } => {
+            vec![format!("merged in {}, {} ago", short(commit), span(view.since(*at)))]
         }
         HoldReason::Wish { .. } => wish(&hold.reason, view),
         HoldReason::AtRisk(found) => vec![format!("at risk: {}", risks(found))],
@@ -79,10 +86,7 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
         HoldReason::Elsewhere { was, now, under_way } => {
             elsewhere(was.as_deref(), now, under_way.as_deref())
         }
-        HoldReason::Failed { times, again } => vec![
-            format!("it failed {}", plural_times(*times)),
-            format!("tried again in {}", span(view.until(*again))),
-        ],
+        HoldReason::Failed { times, again } => tried(*times, view.until(*again)),
         HoldReason::NoPort { name, pool, by } => vec![no_port(name, *pool), holders(by)],
         HoldReason::Inside => vec!["this command runs in the session that it would end".to_owned()],
     }
@@ -136,6 +140,8 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
             run("recreate", format!("restart {name} --recreate"))
         }
         HoldReason::Manual => run("restart", format!("restart {name}")),
+        HoldReason::Backoff { .. } => run("at once", format!("start {name}")),
+        HoldReason::Finished { .. } => run("again", format!("start {name} --again")),
         HoldReason::Wish { kind: WishKind::Stop, .. } => run("start", format!("start {name}")),
         HoldReason::Wish { kind: WishKind::Hold | WishKind::Restored, .. } => {
             run("release", format!("release {name}"))
@@ -171,6 +177,34 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         | HoldReason::Dependency { .. }
         | HoldReason::After(_)
         | HoldReason::Unseen(_) => None,
+    }
+}
+
+fn tried(times: u32, left: Duration) -> Vec<String> {
+    vec![format!("it failed {}", plural_times(times)), format!("tried again in {}", span(left))]
+}
+
+/// `starts again in 40s (3rd time in a row)`
+fn again(wants: Wants, left: Duration, after: u32) -> String {
+    let times = ordinal(usize::try_from(after).unwrap_or(usize::MAX));
+    format!("{} again in {} ({times} time in a row)", will(wants), span(left))
+}
+
+/// What of another session a step waits for.
+fn waits(wants: Wants, (on, need): (&Name, Need), lag: Lag) -> String {
+    let will = will(wants);
+    match (need, lag) {
+        (Need::Started, _) => format!("{will} after {on} has started"),
+        (Need::Ready, Lag::Late) => {
+            format!("{will} when {on} is ready, which should have been by now")
+        }
+        (Need::Ready, _) => format!("{will} when {on} is ready"),
+        (Need::Idle, Lag::Unknown) => {
+            format!("{will} when {on} is idle; what it does is not known, which counts as busy")
+        }
+        (Need::Idle, _) => format!("{will} when {on} is idle"),
+        (Need::Completed, _) => format!("{will} after {on} has completed"),
+        (Need::Merged, _) => format!("{will} when the work of {on} is merged"),
     }
 }
 

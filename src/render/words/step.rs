@@ -62,11 +62,13 @@ fn undo(entry: &Entry, view: &View) -> String {
     format!("undo: {}", view.command(&format!("restore {}", entry.name)))
 }
 
-fn reason(reason: &StepReason, view: &View) -> Option<String> {
+pub(super) fn reason(reason: &StepReason, view: &View) -> Option<String> {
     match reason {
         StepReason::New | StepReason::Changed | StepReason::StoppedInFile | StepReason::EndSeen => {
             None
         }
+        StepReason::Expired => None,
+        StepReason::Merged(merge) => Some(format!("merged in {}", short(&merge.commit))),
         StepReason::Gone => Some("its pane is gone".to_owned()),
         StepReason::Crashed { status, signal } => Some(crash(*status, *signal)),
         StepReason::Ended => Some("it ended, and restart: always".to_owned()),

@@ -1,14 +1,15 @@
 //! The second look: what a plan asked for, and no more.
 
-use super::Live;
+use super::{Live, probe};
 use crate::git::{LOOKS, Occupant, Occupants};
+use crate::name::Uid;
 use crate::process::alive::{self, Inside};
 use crate::snapshot::{
     Answers, Blind, Company, Evidence, Marked, Observed, PaneId, Question, TranscriptAt, Work,
     WorkAt,
 };
 use globset::GlobBuilder;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A child of a fleetctl that is looking at the same worktree: `get -w`, say. One whose environment cannot be
@@ -20,7 +21,7 @@ fn only_looks(pid: u32) -> bool {
 
 impl Live {
     pub(super) fn answers(&self, questions: &BTreeSet<Question>) -> Answers {
-        let mut answers = Answers::default();
+        let mut answers = Answers { ready: self.probed(questions), ..Answers::default() };
         for question in questions {
             match question {
                 Question::Work(at) => {
@@ -41,9 +42,33 @@ impl Live {
                 Question::Ports(at) => {
                     answers.ports.insert(at.clone(), self.ports(at));
                 }
+                Question::Merged(at) => {
+                    answers.merged.insert(at.uid, self.git.merged(at));
+                }
+                Question::Ready(_) => {}
             }
         }
         answers
+    }
+
+    /// Probes side by side: each may take its time.
+    fn probed(&self, questions: &BTreeSet<Question>) -> BTreeMap<Uid, Observed<bool>> {
+        let asked = questions.iter().filter_map(|question| match question {
+            Question::Ready(at) => Some(at),
+            _ => None,
+        });
+        std::thread::scope(|scope| {
+            let probes: Vec<_> =
+                asked.map(|at| (at, scope.spawn(|| probe::ready(&self.tmux, at)))).collect();
+            let given = probes.into_iter().map(|(at, probe)| {
+                let blind = || Blind {
+                    what: format!("whether {} is ready", at.session),
+                    cause: "the look ended in a panic".into(),
+                };
+                (at.uid, probe.join().unwrap_or_else(|_| Observed::Unknown(blind())))
+            });
+            given.collect()
+        })
     }
 
     /// A pane that is not marked has no company of ours.

@@ -101,7 +101,9 @@ impl Live {
 
     fn one(&self, act: &Act) -> Result<Done, ActError> {
         match act {
-            Act::Fetch { repo, base, max_age } => self.fetch(repo, base.as_deref(), *max_age)?,
+            Act::Fetch { repo, base, max_age } => {
+                return self.fetch(repo, base.as_deref(), *max_age);
+            }
             Act::AddWorktree(add) => return self.add_worktree(add),
             Act::WriteLaunch { launch, setup_again } => self.write_launch(launch, *setup_again)?,
             Act::StartPane(start) => {
@@ -137,19 +139,21 @@ impl Live {
         Ok(Done::Plain)
     }
 
-    /// Fetches, unless that was done a short while ago: the stamp's age says when.
-    fn fetch(&self, repo: &Path, base: Option<&str>, max_age: Duration) -> Result<(), ActError> {
+    /// Fetches, unless that was done or tried a short while ago: a stamp's age says when.
+    fn fetch(&self, repo: &Path, base: Option<&str>, max_age: Duration) -> Result<Done, ActError> {
         let stamp = self.paths.fetched(repo);
-        let age = fs::metadata(&stamp).and_then(|meta| meta.modified()).ok();
-        let age = age.and_then(|touched| touched.elapsed().ok());
-        if age.is_some_and(|age| age < max_age) {
-            return Ok(());
+        let failed = stamp.with_extension("failed");
+        if is_younger(&stamp, max_age) || is_younger(&failed, max_age) {
+            return Ok(Done::Plain);
         }
-        self.git.fetch(repo, base)?;
-        write_private(&stamp, b"").map_err(|error| ActError::Failed {
+        let fetched = self.git.fetch(repo, base);
+        let stamp = if fetched.is_ok() { &stamp } else { &failed };
+        let stamped = write_private(stamp, b"").map_err(|error| ActError::Failed {
             what: format!("write {}", stamp.display()),
             cause: error.to_string(),
-        })
+        });
+        fetched?;
+        stamped.map(|()| Done::Fetched)
     }
 
     fn write_launch(&self, launch: &Launch, setup_again: bool) -> Result<(), ActError> {
@@ -199,6 +203,12 @@ fn teardown(act: &Act) -> Result<(), ActError> {
         }
     }
     Ok(())
+}
+
+/// A stamp of a time to come says nothing.
+fn is_younger(stamp: &Path, age: Duration) -> bool {
+    let touched = fs::metadata(stamp).and_then(|meta| meta.modified()).ok();
+    touched.and_then(|touched| touched.elapsed().ok()).is_some_and(|passed| passed < age)
 }
 
 /// Writes a file of the fleet, and makes its directory.

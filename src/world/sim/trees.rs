@@ -2,9 +2,11 @@
 //! moved with it and never deleted, but by emptying the trash.
 
 use super::{branch_at, failed};
+use crate::name::Uid;
 use crate::record::BranchAt;
 use crate::snapshot::{
-    BranchSource, Commit, Ground, GroundAt, Head, Lock, Repository, Risk, Work, WorkAt, Worktree,
+    BranchSource, Commit, Ground, GroundAt, Head, Lock, Merge, Repository, Risk, Work, WorkAt,
+    Worktree,
 };
 use crate::world::{ActError, AddWorktree, Done, WorktreeOf};
 use jiff::Timestamp;
@@ -35,6 +37,8 @@ pub struct Tree {
     pub entry: Worktree,
     /// The work in it that has no name of its own.
     pub risks: Vec<Risk>,
+    /// Commits of its own were made in it, and are in the base.
+    pub merged: bool,
 }
 
 impl Forest {
@@ -72,6 +76,16 @@ impl Forest {
         };
         let head = branch.as_ref().and_then(|branch| self.branches.get(branch)).cloned();
         Some(Work { risks: tree.risks.clone(), branch, head, commits: 0, ignored: 0 })
+    }
+
+    pub(super) fn merged(&self, uid: Uid) -> Option<Merge> {
+        let tree = self.trees.iter().find(|tree| is_of(&tree.entry, uid) && tree.merged)?;
+        let tip = match &tree.entry.head {
+            Head::Branch(branch) => self.branches.get(branch)?.clone(),
+            Head::Detached(commit) => commit.clone(),
+            Head::Unreadable => return None,
+        };
+        Some(Merge { tip, commit: "merged".into() })
     }
 
     pub(super) fn ground(&self, at: &GroundAt) -> Ground {
@@ -141,7 +155,7 @@ impl Forest {
             lock: Lock::Fleet { fleet: fleet.clone(), uid: worktree.uid },
             present: true,
         };
-        self.trees.push(Tree { entry, risks: Vec::new() });
+        self.trees.push(Tree { entry, risks: Vec::new(), merged: false });
         Ok(Done::Added { head, admin })
     }
 
