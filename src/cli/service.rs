@@ -196,6 +196,7 @@ fn unit_text(context: &Context, fleet: &Name, manifest: &Path) -> Result<String,
          [Service]\n\
          Type=notify\n\
          ExecStart={program} -f {manifest} controller\n\
+         ExecReload=/bin/kill -HUP $MAINPID\n\
          {environment}\
          # Only the controller: agents and their tmux server live on.\n\
          KillMode=process\n\

@@ -1,6 +1,6 @@
 //! A descriptor that tells of a process's end. Owns where such descriptors lie. Invariant: however many there
-//! are, half of the ordinary descriptors stay free for everything else, and no child ever inherits another
-//! limit than ours was at the start.
+//! are, half of the ordinary descriptors stay free for everything else, and our limit of open files is what it
+//! was whenever this is not at work.
 
 use super::alive;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};

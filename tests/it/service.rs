@@ -5,6 +5,8 @@ use crate::controller::Controller;
 use crate::sandbox::{SOON, Sandbox, eventually};
 use crate::stage::Stage;
 use fleetctl::process::find_program;
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
@@ -106,6 +108,41 @@ fn a_unit_is_written_anew_for_another_environment_and_removed_with_its_link() {
     stage.verb(&["controller", "uninstall"]).ok().complains("there is no ");
 }
 
+/// Runs what the unit says as systemd would, until it is ready.
+fn runs_as_installed(stage: &Stage) {
+    let text = unit(stage);
+    let mut command = stage.command("sh");
+    let own =
+        text.lines().filter_map(|line| line.strip_prefix("Environment=\"")?.strip_suffix('"'));
+    let own = own.filter_map(|pair| pair.split_once('='));
+    command.env_clear().env("HOME", stage.home()).env("FLEETCTL_TEST", "1").envs(own);
+    let exec = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    // Its quotes are a shell's as long as nothing in them has a meaning to either.
+    command.args(["-c", &format!("exec {exec}")]).current_dir("/");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().and_then(|()| child.wait()).unwrap();
+    assert!(line.starts_with("ready: fleet shop, "), "{line}");
+}
+
+#[test]
+fn what_the_unit_says_can_be_run_from_anywhere_also_of_a_git_source() {
+    let stage = Stage::new(ONE);
+    stage.verb(&["controller", "install"]).ok();
+    runs_as_installed(&stage);
+
+    let stage = Stage::new(ONE);
+    stage.git(stage.top(), &["add", "fleet.yaml"]);
+    stage.git(stage.top(), &["commit", "-q", "-m", "a fleet"]);
+    let source = ["--source", "shop#main:fleet.yaml"];
+    let from = |args: &[&str]| stage.fleetctl(&[&source[..], args].concat());
+    let _untrusted = from(&["diff"]);
+    from(&["trust", "refs/fleet/head", "--always"]).ok();
+    from(&["controller", "install"]).ok().says("fleetctl-shop.service is written");
+    runs_as_installed(&stage);
+}
+
 #[test]
 fn an_invalid_manifest_is_not_installed() {
     let stage = Stage::new("sessions: {a: {comand: x}}");
@@ -137,6 +174,9 @@ fn status_tells_whether_a_controller_keeps_the_fleet() {
     assert_eq!(json["format_version"], 1);
     assert_eq!(json["running"], true);
     assert_eq!(json["controller"]["pid"], controller.pid());
+    controller.signal(Signal::STOP);
+    stage.verb(&["controller", "status"]).code(8).complains("does not answer");
+    controller.signal(Signal::CONT);
     assert_eq!(controller.end(), 0);
     let json = stage.verb(&["controller", "status", "-o", "json"]).code(1);
     assert!(json.stdout.contains("\"running\": false"), "{json:?}");
@@ -163,8 +203,8 @@ fn systemd_is_told_that_it_is_ready_alive_and_ending() {
     for _ in 0..3 {
         hears("WATCHDOG=1\n");
     }
-    let term = rustix::process::Signal::TERM;
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), term).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
     hears("STOPPING=1\n");
     assert!(child.wait().unwrap().success());
 }

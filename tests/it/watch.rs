@@ -114,6 +114,21 @@ fn a_file_is_seen_however_it_is_written() {
 }
 
 #[test]
+fn a_file_that_is_written_all_the_time_makes_few_hints() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("a/fleet.yaml", "1");
+    let mut rig = Rig::following(&[&file]);
+    let begun = Instant::now();
+    let mut hints = 0;
+    while begun.elapsed() < Duration::from_secs(1) {
+        std::fs::write(&file, "2").unwrap();
+        hints += usize::from(rig.next(Duration::from_micros(100)).is_some());
+    }
+    assert!((2..=21).contains(&hints), "{hints}");
+    rig.wakes_and_rests("the last write is not forgotten");
+}
+
+#[test]
 fn what_happens_beside_a_file_and_reading_it_wake_nobody() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("a/fleet.yaml", "1");

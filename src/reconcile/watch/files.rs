@@ -10,9 +10,12 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// How long changes that follow another are collected: a loop that is busy must not find thousands of hints.
+const BREATH: Duration = Duration::from_millis(50);
 /// How often the way to a file may change while it is being watched.
 const TRIES: usize = 5;
 
@@ -183,6 +186,7 @@ async fn attend(shared: Arc<Shared>) {
         if locked(&shared.armed).watcher.is_some() {
             shared.told.changed.notified().await;
             shared.answer();
+            tokio::time::sleep(BREATH).await;
             continue;
         }
         let now = dates(&locked(&shared.armed));
