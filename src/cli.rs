@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Err(error) => return help_or_usage(&error),
     };
     let context = match Context::read(cli.global.clone()) {
-        Ok(context) => context,
+        Ok(context) => Context { writes: cli.verb.as_ref().is_some_and(Verb::writes), ..context },
         Err(failure) => return fail(&failure, None),
     };
     context.start_logging(Logging::of(cli.verb.as_ref()));

@@ -3,6 +3,7 @@
 
 mod values;
 mod watch;
+mod writing;
 
 pub use values::{Label, Period, Restorable, Target};
 pub use watch::{Events, LineOutput, State, Wait};

@@ -47,6 +47,8 @@ pub struct Context {
     pub terminals: Terminals,
     /// The flags that every verb has.
     pub global: Global,
+    /// The verb may write: it brings a store of an older format up to date.
+    pub writes: bool,
     /// The default tmux socket must not be touched.
     pub test: bool,
 }
@@ -110,6 +112,7 @@ impl Context {
             shell: shell(&env),
             user: login_name(&env, user_id),
             inside: env.get("FLEET_UID").and_then(|text| text.parse().ok()),
+            writes: false,
             test: env.get("FLEETCTL_TEST").is_some_and(|value| value == "1"),
             terminals: Terminals {
                 input: std::io::stdin().is_terminal(),

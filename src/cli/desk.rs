@@ -87,13 +87,16 @@ impl Desk {
         let fleet = super::load(&context, &manifest)?;
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
+        let (lock, early) = early.map_or((None, None), |early| early.of(&fleet.name, &socket));
+        if context.writes {
+            update_if_older(&paths, &context, lock.as_ref())?;
+        }
         let (records, applied_from, recorded_socket) = remembered(&paths, &context.machine)
             .map_err(|error| Failure {
                 // What is not known is neither "no difference" nor "differences".
                 exit: Exit::CannotObserve,
                 ..Failure::from(error)
             })?;
-        let (lock, early) = early.map_or((None, None), |early| early.of(&fleet.name, &socket));
         let live = Live { early, ..live(&context, &paths, (&socket, &records))? };
         let house = House {
             installation: context.installation.clone(),
@@ -224,6 +227,24 @@ impl Desk {
 
 /// What the store knows: records, the manifest applied from, the socket lived on.
 type Remembered = (Records, Option<PathBuf>, Option<PathBuf>);
+
+/// Brings a store that an older fleetctl has left to the present format. One that somebody else is writing to
+/// stays as it is, and is refused as it is read.
+fn update_if_older(
+    paths: &Paths,
+    context: &Context,
+    held: Option<&Lock>,
+) -> Result<(), StoreError> {
+    let directory = paths.directory();
+    if !matches!(Store::open_to_read(directory), Err(StoreError::Older { .. })) {
+        return Ok(());
+    }
+    let taken = if held.is_none() { Lock::acquire(directory).ok() } else { None };
+    match held.or(taken.as_ref()) {
+        Some(lock) => Store::open_to_write(directory, lock, &context.machine).map(drop),
+        None => Ok(()),
+    }
+}
 
 fn remembered(paths: &Paths, machine: &str) -> Result<Remembered, StoreError> {
     let Some(store) = Store::open_to_read(paths.directory())? else {

@@ -2,6 +2,7 @@
 
 use crate::sandbox::{SOON, eventually};
 use crate::shop::{SLEEP, Shop, json};
+use crate::stage::Stage;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -233,4 +234,22 @@ fn many_agents_are_started_unasked_only_without_a_terminal() {
     let plan = json(&shop.run(&["diff", "-o", "json"]).code(1));
     assert_eq!(plan["summary"]["queued"], 2, "{plan}");
     shop.run(&["apply", "--strict"]).code(4);
+}
+
+#[test]
+fn a_store_of_an_older_format_is_brought_up_to_date_by_verbs_that_write_alone() {
+    let stage = Stage::applied("sessions: {a: {command: sleep 1000, worktree: false}}");
+    let file = stage.path("state/fleetctl/shop/fleet.db");
+    let older = || {
+        let store = rusqlite::Connection::open(&file).expect("the store");
+        let columns = "ALTER TABLE events DROP COLUMN outcome; PRAGMA user_version = 1;";
+        store.execute_batch(columns).expect("it is taken back a format");
+    };
+    for verb in [&["apply"][..], &["hold", "a"], &["stop", "a"]] {
+        older();
+        let seen = stage.verb(&["get"]).code(8);
+        assert!(seen.stderr.contains("fleetctl apply"), "{seen:?}");
+        stage.verb(verb).ok();
+        stage.verb(&["get"]).ok();
+    }
 }
