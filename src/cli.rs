@@ -206,20 +206,36 @@ pub fn load(context: &Context, manifest: &Path) -> Result<Fleet, Failure> {
 /// # Errors
 /// When standard input, asked for with `-f -`, cannot be read.
 pub fn try_load(context: &Context, manifest: &Path) -> Result<Result<Fleet, Problems>, Failure> {
+    read(context, manifest, manifest::load_without_bad)
+}
+
+/// The same, for whoever asks whether it is right: a bad included file is a problem too.
+///
+/// # Errors
+/// As for [`try_load`].
+pub fn check(context: &Context, manifest: &Path) -> Result<Result<Fleet, Problems>, Failure> {
+    read(context, manifest, manifest::load)
+}
+
+fn read(
+    context: &Context,
+    manifest: &Path,
+    load: fn(&Input, &dyn Files) -> Result<Fleet, Problems>,
+) -> Result<Result<Fleet, Problems>, Failure> {
     if let Some(source) = Source::of(context, manifest) {
         return source.load(context);
     }
     let local = !context.reads_stdin();
     let input = Input { path: manifest.to_owned(), home: context.home.clone(), local };
     if local {
-        return Ok(manifest::load(&input, &Disk));
+        return Ok(load(&input, &Disk));
     }
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(STDIN_LIMIT).read_to_end(&mut bytes);
     read.map_err(|error| {
         Failure::new(Exit::Usage, format!("standard input cannot be read: {error}"))
     })?;
-    Ok(manifest::load(&input, &Stdin { path: manifest.to_owned(), bytes }))
+    Ok(load(&input, &Stdin { path: manifest.to_owned(), bytes }))
 }
 
 /// More than a manifest may have, so that a longer one is refused for its length and not cut.

@@ -14,6 +14,7 @@ mod fields;
 pub mod files;
 pub mod fleet;
 mod ground;
+pub mod include;
 mod locate;
 mod mask;
 mod needs;
@@ -34,8 +35,9 @@ pub mod template;
 mod values;
 
 use files::{FileError, Files};
-use fleet::Fleet;
+use fleet::{Fleet, Reads};
 use ground::Ground;
+use include::{Frozen, Included};
 use problem::{Code, Problem, Problems};
 use raw::{Care, Node};
 use read::Reader;
@@ -61,12 +63,63 @@ pub struct Input {
 /// # Errors
 /// All problems, in the order of the files.
 pub fn load(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
+    attempt(input, files, &[]).map_err(|failed| failed.problems)
+}
+
+/// The same, but that a bad included file is left out, and said to be: the fleet's `frozen`.
+///
+/// # Errors
+/// All problems, as soon as one is of the manifest itself.
+pub fn load_without_bad(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
+    let mut frozen: Vec<Frozen> = Vec::new();
+    let mut missed = Reads::default();
+    loop {
+        match attempt(input, files, &frozen) {
+            Ok(mut fleet) => {
+                fleet.reads.files.extend(missed.files);
+                fleet.reads.directories.extend(missed.directories);
+                return Ok(Fleet { frozen, ..fleet });
+            }
+            Err(failed) => {
+                let bad = include::bad(&failed.problems, failed.first, &failed.included);
+                if bad.is_empty() {
+                    return Err(failed.problems);
+                }
+                frozen.extend(bad);
+                missed.files.extend(failed.problems.reads.files);
+                missed.directories.extend(failed.problems.reads.directories);
+            }
+        }
+    }
+}
+
+/// Problems, and which of the files were included.
+struct Failed {
+    problems: Problems,
+    first: usize,
+    included: Vec<String>,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Texts {
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+    /// The index of the first included file, and all of them.
+    first: usize,
+    included: Vec<String>,
+}
+
+fn attempt(input: &Input, files: &dyn Files, without: &[Frozen]) -> Result<Fleet, Box<Failed>> {
     let mut ground = Ground::new(&input.path, &input.home, files);
-    let (sources, problems) = read_sources(input, files, &mut ground);
+    let mut texts = read_sources(input, files, &mut ground);
+    read_included(&mut texts, files, &mut ground, without);
+    let Texts { sources, problems, first, included } = texts;
     let mut reader = Reader::new(&sources);
     let mut masks = Vec::new();
     if problems.is_empty() {
-        let fleet = resolve(&mut reader, &mut ground, Care::Texts, &mut masks);
+        let parts = (first, included.as_slice());
+        let fleet = resolve(&mut reader, &mut ground, Care::Texts, (parts, &mut masks));
         if let Some(mut fleet) = fleet.filter(|_| reader.out.is_empty()) {
             fleet.sources = sources.iter().map(|source| source.path.clone()).collect();
             (fleet.digest, fleet.reads) = ground.finish();
@@ -75,12 +128,13 @@ pub fn load(input: &Input, files: &dyn Files) -> Result<Fleet, Problems> {
         // Places cost a second walk of the text: only who has problems pays for it.
         reader = Reader::new(&sources);
         masks.clear();
-        resolve(&mut reader, &mut ground, Care::Places, &mut masks);
+        resolve(&mut reader, &mut ground, Care::Places, (parts, &mut masks));
     }
     problems.into_iter().for_each(|problem| reader.problem(problem));
     let out = std::mem::take(&mut reader.out);
     let (_, reads) = ground.finish();
-    Err(Problems { reads, ..out.finish(sources, masks) })
+    let problems = Problems { reads, ..out.finish(sources, masks) };
+    Err(Box::new(Failed { problems, first, included }))
 }
 
 /// The overlay's path: `fleet.local.yaml` for `fleet.yaml`.
@@ -92,11 +146,7 @@ pub fn local_path(manifest: &Path) -> PathBuf {
     manifest.with_file_name(name)
 }
 
-fn read_sources(
-    input: &Input,
-    files: &dyn Files,
-    ground: &mut Ground,
-) -> (Vec<Source>, Vec<Problem>) {
+fn read_sources(input: &Input, files: &dyn Files, ground: &mut Ground) -> Texts {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
     let paths = [Some(input.path.clone()), input.local.then(|| local_path(&input.path))];
@@ -115,7 +165,41 @@ fn read_sources(
         sources.push(source);
         problems.extend(problem);
     }
-    (sources, problems)
+    let first = sources.len();
+    Texts { sources, problems, first, included: Vec::new() }
+}
+
+/// Reads what the manifest includes, but for files that are known to be bad.
+fn read_included(texts: &mut Texts, files: &dyn Files, ground: &mut Ground, without: &[Frozen]) {
+    let Some(manifest) = texts.sources.first().filter(|_| texts.problems.is_empty()) else {
+        return;
+    };
+    let found = match include::files(manifest, ground) {
+        Ok(found) => found,
+        Err(problem) => return texts.problems.push(problem),
+    };
+    for below in found {
+        let file = below.display().to_string();
+        if without.iter().any(|frozen| frozen.file == file) {
+            ground.digest("frozen", file.as_bytes());
+            continue;
+        }
+        let path = ground.directory.join(&below);
+        ground.reads(&path);
+        let index = u16::try_from(texts.sources.len()).unwrap_or(u16::MAX);
+        let (bytes, unread) = match files.read(&path, MAX_BYTES) {
+            Ok(bytes) => (bytes, None),
+            Err(error) => (Vec::new(), Some(unreadable(&path, &error).at(At::new(index, 0, 0)))),
+        };
+        ground.digest(&file, &bytes);
+        let (source, problem) = Source::read(&path, index, &bytes);
+        texts.problems.extend(unread.or(problem.map(|problem| match problem.at {
+            Some(_) => problem,
+            None => problem.at(At::new(index, 0, 0)),
+        })));
+        texts.sources.push(source);
+        texts.included.push(file);
+    }
 }
 
 fn unreadable(path: &Path, error: &FileError) -> Problem {
@@ -131,31 +215,40 @@ fn resolve(
     reader: &mut Reader,
     ground: &mut Ground,
     care: Care,
-    masks: &mut Vec<At>,
+    ((first, included), masks): ((usize, &[String]), &mut Vec<At>),
 ) -> Option<Fleet> {
     let sources = reader.sources;
     let mut trees: Vec<Node> = Vec::with_capacity(sources.len());
+    let mut parsed = vec![false; sources.len()];
     for (index, source) in (0_u16..).zip(sources) {
         match raw::parse(&source.text, index, care) {
-            Ok(tree) => trees.push(tree),
+            Ok(tree) => {
+                parsed[usize::from(index)] = true;
+                trees.push(tree);
+            }
             Err(error) => reader.problem(locate::problem(source, index, &error)),
         }
     }
     for tree in &mut trees {
         overlay::take_bad_keys(tree, reader);
     }
-    let whole = trees.len() == sources.len();
+    let whole = parsed.iter().all(|parsed| *parsed);
+    let own = parsed[..first].iter().filter(|parsed| **parsed).count();
     let mut trees = trees.into_iter();
-    let mut root = trees.next()?;
-    for over in trees {
+    let mut root = trees.next().filter(|_| own > 0)?;
+    for over in trees.by_ref().take(own - 1) {
         // An empty overlay lays nothing over.
         if !over.entries().is_empty() || matches!(over.kind, raw::Kind::Seq(_)) {
             overlay::lay_over(&mut root, over);
         }
     }
-    let fleet = if whole { resolve::fleet(&root, reader, ground) } else { None };
+    let included =
+        included.iter().zip(trees).map(|(file, root)| Included { file: file.clone(), root });
+    let included: Vec<Included> = included.collect();
+    let fleet = if whole { resolve::fleet(&root, &included, reader, ground) } else { None };
     if !reader.out.is_empty() {
         overlay::secret_places(&root, false, masks);
+        included.iter().for_each(|one| overlay::secret_places(&one.root, false, masks));
     }
     fleet
 }

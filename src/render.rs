@@ -7,6 +7,7 @@ pub mod describe;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod fleet;
 pub mod github;
 pub mod json;
 pub mod layout;

@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use super::early::{Early, Purpose};
+use super::output;
 use crate::error::{Exit, Failure, Trouble};
 use crate::git::Git;
 use crate::manifest::fleet::Fleet;
@@ -85,6 +86,10 @@ impl Desk {
         let manifest = context.manifest()?;
         let early = Early::begin(&context, &manifest, purpose);
         let fleet = super::load(&context, &manifest)?;
+        for frozen in &fleet.frozen {
+            let held = "what may be its sessions is held";
+            output::warn(&format!("include {} is invalid: {}; {held}", frozen.file, frozen.why));
+        }
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
         let (lock, early) = early.map_or((None, None), |early| early.of(&fleet.name, &socket));

@@ -3,12 +3,14 @@
 use super::args::{Diff, DiffOutput, Get, Kind as List, ListOutput, PlanOutput, Target};
 use super::context::Context;
 use super::desk::Desk;
-use super::{desk, load, output, trash, verdict};
+use super::source::{Source, Standing, said};
+use super::{desk, output, trash, verdict};
 use crate::error::{Exit, Failure};
 use crate::manifest::places::Places;
 use crate::plan::Plan;
 use crate::render::View;
 use crate::render::describe::{self as page, Event};
+use crate::render::fleet::{Overview, SourceView, fleet_json, fleet_text};
 use crate::render::github::{Place, plan_commands};
 use crate::render::json::schema::Form;
 use crate::render::markdown::plan_markdown;
@@ -29,7 +31,8 @@ pub fn validate(context: &Context, form: PlanOutput) -> Result<Exit, Failure> {
         return validate_json(context);
     }
     let manifest = context.manifest()?;
-    let fleet = load(context, &manifest)?;
+    let fleet = super::check(context, &manifest)?
+        .map_err(|problems| Failure::invalid_manifest(&problems, &context.error_style()))?;
     let shells = fleet.sessions.values().filter(|session| session.is_shell()).count();
     let agents = fleet.sessions.len() - shells;
     let files: Vec<String> = fleet
@@ -49,7 +52,7 @@ pub fn validate(context: &Context, form: PlanOutput) -> Result<Exit, Failure> {
 
 fn validate_json(context: &Context) -> Result<Exit, Failure> {
     let manifest = context.manifest()?;
-    let reports = match super::try_load(context, &manifest)? {
+    let reports = match super::check(context, &manifest)? {
         Ok(_) => Vec::new(),
         Err(problems) => problems.reports(),
     };
@@ -96,12 +99,44 @@ pub fn table(desk: Desk) -> Result<Exit, Failure> {
 /// # Errors
 /// What keeps the fleet from being looked at.
 pub fn get(mut desk: Desk, args: &Get) -> Result<Exit, Failure> {
-    if args.kind == List::Trash {
-        return trash::list(desk, args.output);
+    match args.kind {
+        List::Trash => return trash::list(desk, args.output),
+        List::Fleet => return fleet(&desk, args.output),
+        List::Sessions | List::Worktrees | List::Holds => {}
     }
     let (_, plan) = desk.look()?;
     output::out(&listed(&desk, &plan, args))?;
     Ok(if verdict::cannot_see(&plan) { Exit::CannotObserve } else { Exit::Done })
+}
+
+/// `get fleet`: looks at no machine.
+fn fleet(desk: &Desk, form: ListOutput) -> Result<Exit, Failure> {
+    let (context, records) = (&desk.context, &desk.records);
+    let source = match Source::of(context, &desk.manifest) {
+        None => None,
+        Some(source) => {
+            let standing = source.standing(context)?;
+            let held = said(&source, &standing);
+            let Standing { head, taken, trusted, always, reached, .. } = standing;
+            Some(SourceView { taken, head, trusted, always, reached, held })
+        }
+    };
+    let overview = Overview {
+        fleet: desk.fleet.name.to_string(),
+        manifest: desk.manifest.display().to_string(),
+        revision: records.revision,
+        new_revision: records.digest != desk.fleet.digest,
+        sessions: desk.fleet.sessions.len(),
+        live: records.sessions.len(),
+        source,
+    };
+    output::out(&match form {
+        ListOutput::Table | ListOutput::Wide => fleet_text(&overview, &desk.view()),
+        ListOutput::Json => fleet_json(&overview),
+        ListOutput::Name => format!("{}\n", overview.fleet),
+        ListOutput::Path => format!("{}\n", overview.manifest),
+    })?;
+    Ok(Exit::Done)
 }
 
 fn listed(desk: &Desk, plan: &Plan, args: &Get) -> String {
@@ -119,7 +154,7 @@ fn listed(desk: &Desk, plan: &Plan, args: &Get) -> String {
             lists::worktrees(plan, records, wide, &view)
         }
         (ListOutput::Table | ListOutput::Wide, List::Holds) => lists::holds(plan, wide, &view),
-        (ListOutput::Table | ListOutput::Wide, List::Trash) => String::new(),
+        (ListOutput::Table | ListOutput::Wide, List::Trash | List::Fleet) => String::new(),
     }
 }
 

@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Under this the included file is kept that a session stands in.
+pub const INCLUDE: &str = "include";
+
 /// What the session itself does not tell.
 #[derive(Debug, Clone, Default)]
 pub struct Beside {
@@ -26,6 +29,8 @@ pub struct Beside {
     pub default_branch: String,
     /// `env_file`, as written.
     pub env_file: Option<String>,
+    /// The included file that it stands in.
+    pub include: Option<String>,
 }
 
 /// A digest as hex.
@@ -59,7 +64,7 @@ pub fn applied(session: &Session, beside: &Beside) -> Applied {
         spec: Some(spec(&restart)),
         restart,
         recreate: recreate(session, beside),
-        in_place: in_place(session),
+        in_place: in_place(session, beside),
         noted: noted(session),
         builtin: match &session.program {
             Program::Agent(profile) => Some(profile.builtin.clone()),
@@ -130,8 +135,9 @@ fn recreate(session: &Session, beside: &Beside) -> BTreeMap<String, String> {
     map
 }
 
-fn in_place(session: &Session) -> BTreeMap<String, String> {
+fn in_place(session: &Session, beside: &Beside) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
+    put(&mut map, INCLUDE, beside.include.clone());
     ends(&mut map, session);
     put(&mut map, "ports", some_list(&session.ports));
     let on_change = match session.on_change {

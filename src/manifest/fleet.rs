@@ -2,6 +2,7 @@
 //! data, made only by `manifest::load`. Invariant: a `Fleet` is valid as a whole; what is wrong with a file
 //! became a problem instead.
 
+use super::include::Frozen;
 use crate::agent::profile::{Mode, Profile};
 use crate::name::Name;
 use crate::record::Applied;
@@ -22,6 +23,8 @@ pub struct Fleet {
     pub digest: String,
     /// Where a change may make another fleet of it.
     pub reads: Reads,
+    /// Included files that are bad: their sessions are not among these.
+    pub frozen: Vec<Frozen>,
     /// The sessions, in file order.
     pub sessions: IndexMap<Name, Session>,
     /// Renames.

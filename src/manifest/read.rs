@@ -39,7 +39,7 @@ pub struct Here<'s> {
 }
 
 /// Fields of a later version, so that one who reads about them is told.
-pub const LATER: [&str; 3] = ["resume_prompt", "notify", "include"];
+pub const LATER: [&str; 2] = ["resume_prompt", "notify"];
 
 /// Reads nodes and collects what is wrong.
 #[derive(Debug)]

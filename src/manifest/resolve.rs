@@ -6,6 +6,7 @@ use super::check::{Removal, Rename, Sessions, check, check_moves};
 use super::fields::{Fields, names};
 use super::fleet::{AtRisk, Fleet, Prune, Reads, Settings, Socket};
 use super::ground::Ground;
+use super::include::Included;
 use super::problem::{Code, Problem, nearest};
 use super::profiles::Agents;
 use super::raw::{Entry, Kind, Node, Sort};
@@ -54,13 +55,18 @@ impl<'n, 'a> Top<'n, 'a> {
 
 /// The fleet that a tree describes; without problems in the reader it is valid. The digest and the list of
 /// files are the caller's.
-pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) -> Option<Fleet> {
+pub fn fleet<'a>(
+    root: &Node<'a>,
+    included: &[Included<'a>],
+    reader: &mut Reader<'a>,
+    ground: &mut Ground,
+) -> Option<Fleet> {
     let Kind::Map(entries) = &root.kind else {
         reader.problem(no_map(root));
         return None;
     };
     let top = Top { entries };
-    let known: Vec<&str> = FIELDS.into_iter().chain(["tmux"]).collect();
+    let known: Vec<&str> = FIELDS.into_iter().chain(["tmux", "include"]).collect();
     let fields = entries.iter().filter(|entry| !entry.key.starts_with("x-"));
     reader.unknown_fields("at the top level", fields, &known);
     check_version(&top, root, reader);
@@ -74,7 +80,8 @@ pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) 
     let repos = Repos::read(top.node("repos"), reader, ground, here);
     let pooled = top.node("ports").is_some();
     let common = Common { fleet: &name, agents: &agents, repos: &repos, pooled };
-    let mut sessions = sessions(&top, root, &common, reader, ground);
+    globs_of_include(&top, reader, here);
+    let mut sessions = sessions((&top, root, included), &common, reader, ground);
     check(&mut sessions, reader);
     let renames = renames(&top, reader, here);
     let removals = removals(&top, reader, here);
@@ -86,7 +93,8 @@ pub fn fleet<'a>(root: &Node<'a>, reader: &mut Reader<'a>, ground: &mut Ground) 
     });
     let sessions = sessions.collect::<IndexMap<_, _>>();
     let (sources, digest, reads) = (Vec::new(), String::new(), Reads::default());
-    Some(Fleet { name, sources, digest, reads, sessions, moved, removed, settings })
+    let frozen = Vec::new();
+    Some(Fleet { name, sources, digest, reads, frozen, sessions, moved, removed, settings })
 }
 
 fn no_map(root: &Node) -> Problem {
@@ -186,9 +194,18 @@ fn socket(node: &Node, reader: &mut Reader, ground: &Ground, here: Here) -> Opti
     })
 }
 
+fn globs_of_include(top: &Top, reader: &mut Reader, here: Here) {
+    if let Some(node) = top.node("include") {
+        let globs = reader.globs("include", node, here).unwrap_or_default();
+        if globs.len() > super::include::MOST {
+            let problem = Problem::new(Code::Limit, "more than 500 globs in `include`");
+            reader.problem(problem.at(node.at));
+        }
+    }
+}
+
 fn sessions<'a>(
-    top: &Top<'_, 'a>,
-    root: &Node<'a>,
+    (top, root, included): (&Top<'_, 'a>, &Node<'a>, &[Included<'a>]),
     common: &Common,
     reader: &mut Reader<'a>,
     ground: &mut Ground,
@@ -199,20 +216,24 @@ fn sessions<'a>(
     let known_defaults: Vec<&str> = known.iter().copied().filter(|name| *name != "each").collect();
     reader.unknown_fields("of `defaults`", defaults, &known_defaults);
     let mut made = Sessions::new();
-    let Some(node) = top.node("sessions") else {
+    let own = top.node("sessions");
+    if own.is_none() && top.node("include").is_none() {
         missing("sessions", "an empty fleet has `sessions: {}`", root, reader);
-        return made;
-    };
-    let mut unrolling = Unrolling { common, defaults, reader, ground, made: &mut made };
-    for entry in unrolling.reader.map("sessions", node).unwrap_or_default() {
-        let what = format!("sessions.{}", entry.key);
-        let Some(own) = unrolling.reader.map(&what, &entry.value) else { continue };
-        unrolling.reader.unknown_fields("of a session", own, &known);
-        unrolling.entry(entry, own);
+    }
+    let include = None;
+    let mut unrolling = Unrolling { common, defaults, reader, ground, made: &mut made, include };
+    own.into_iter().for_each(|node| unrolling.all(node, &known));
+    for one in included {
+        super::include::check(one, unrolling.reader);
+        unrolling.include = Some(&one.file);
+        let entries = one.root.entries().iter();
+        let sessions = entries.filter(|entry| entry.key == "sessions" && !entry.value.is_null());
+        sessions.for_each(|entry| unrolling.all(&entry.value, &known));
     }
     if made.len() > MAX_SESSIONS {
         let problem = Problem::new(Code::Limit, "more than 5,000 sessions");
-        reader.problem(problem.at(node.at).help("split the work into more than one fleet"));
+        let at = own.map_or(root.at, |node| node.at);
+        reader.problem(problem.at(at).help("split the work into more than one fleet"));
     }
     made
 }
@@ -224,9 +245,20 @@ struct Unrolling<'u, 'n, 'a, 'f> {
     reader: &'u mut Reader<'a>,
     ground: &'u mut Ground<'f>,
     made: &'u mut Sessions,
+    /// The included file that they stand in.
+    include: Option<&'u String>,
 }
 
 impl<'n, 'a> Unrolling<'_, 'n, 'a, '_> {
+    fn all(&mut self, sessions: &'n Node<'a>, known: &[&str]) {
+        for entry in self.reader.map("sessions", sessions).unwrap_or_default() {
+            let what = format!("sessions.{}", entry.key);
+            let Some(own) = self.reader.map(&what, &entry.value) else { continue };
+            self.reader.unknown_fields("of a session", own, known);
+            self.entry(entry, own);
+        }
+    }
+
     fn entry(&mut self, entry: &'n Entry<'a>, own: &'n [Entry<'a>]) {
         let scope = Scope { fleet: self.common.fleet.as_str(), session: None, each: None };
         let here = Here { scope, allow: Allow::Early };
@@ -274,7 +306,8 @@ impl<'n, 'a> Unrolling<'_, 'n, 'a, '_> {
             ground: &mut *self.ground,
             scope,
         };
-        let placed = making.make(&name, entry.at);
+        let mut placed = making.make(&name, entry.at);
+        placed.beside.include = self.include.cloned();
         if let Some(first) = self.made.get(&name) {
             let problem = Problem::new(Code::SameName, format!("two sessions are called `{name}`"))
                 .at(entry.at)

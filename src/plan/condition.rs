@@ -55,6 +55,7 @@ impl Sync {
             | HoldReason::Doubled
             | HoldReason::Orphaned
             | HoldReason::Strayed { .. }
+            | HoldReason::Frozen { .. }
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }

@@ -46,6 +46,7 @@ impl Pass<'_> {
             | HoldReason::Doubled
             | HoldReason::Orphaned
             | HoldReason::Strayed { .. }
+            | HoldReason::Frozen { .. }
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::After(_)

@@ -134,6 +134,13 @@ pub enum HoldReason {
     },
     /// The user's own panes beside ours run something that the step would end.
     YourPanes(Vec<String>),
+    /// The included file that it may stand in is invalid.
+    Frozen {
+        /// The file, relative to the manifest.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Its conversation is gone and `resume: required`.
     ConversationLost {
         /// Its id.

@@ -8,7 +8,9 @@ use super::start::Footing;
 use super::{
     Conflict, Entry, HoldReason, Request, Retirement, StepKind, StepReason, Verdict, Wants,
 };
+use crate::manifest::applied::INCLUDE;
 use crate::manifest::fleet::AtRisk;
+use crate::manifest::include::Frozen;
 use crate::name::Name;
 use crate::record::{Place, Record, WishKind};
 use crate::snapshot::{PaneId, PaneState, Risk, Work, WorkAt};
@@ -39,6 +41,7 @@ impl<'a> Pass<'a> {
         let listed = self.fleet.removed.iter().any(|gone| &gone.session == name && gone.keep);
         let keep = listed || matches!(request, Some(Request::Remove { keep: true, .. }));
         if !keep {
+            self.not_frozen(record, request)?;
             self.due(record)?;
         }
         self.wish(record, request)?;
@@ -80,6 +83,19 @@ impl<'a> Pass<'a> {
         let pane = pane.map(|pane| pane.id.clone());
         let retirement = self.weighed(pane, work_at, archive)?;
         Ok((StepKind::Decommission(retirement), reason))
+    }
+
+    /// What could not be read may have it still. A human who names it knows better.
+    fn not_frozen(&self, record: &Record, request: Option<Request>) -> Result<(), Refusal> {
+        let came_from = record.applied.in_place.get(INCLUDE);
+        let asked = matches!(request, Some(Request::Remove { .. }));
+        let mut frozen = self.fleet.frozen.iter().filter(|_| !asked);
+        match frozen.find(|frozen| frozen.holds(record.name.as_str(), came_from)) {
+            Some(Frozen { file, why, .. }) => {
+                Err(HoldReason::Frozen { file: file.clone(), why: why.clone() }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn weighed(

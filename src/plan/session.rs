@@ -443,6 +443,7 @@ fn may_update_beside(reason: &HoldReason) -> bool {
             | HoldReason::Doubled
             | HoldReason::Lost { .. }
             | HoldReason::Strayed { .. }
+            | HoldReason::Frozen { .. }
             | HoldReason::Conflict(_)
     )
 }

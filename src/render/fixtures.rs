@@ -264,6 +264,7 @@ pub fn holds() -> Vec<Entry> {
         HoldReason::Doubled,
         HoldReason::Orphaned,
         HoldReason::Strayed { recorded: "/srv/a".into(), found: "/srv/b".into() },
+        HoldReason::Frozen { file: "team/red.yaml".to_owned(), why: "line 3: x".to_owned() },
         HoldReason::YourPanes(vec!["vim".to_owned()]),
         HoldReason::ConversationLost { id: "5c1e8f0a-1111-4222".to_owned() },
         HoldReason::After(["a", "b", "c", "d"].map(name).to_vec()),

@@ -86,6 +86,7 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         | HoldReason::Doubled
         | HoldReason::Orphaned
         | HoldReason::Strayed { .. }
+        | HoldReason::Frozen { .. }
         | HoldReason::YourPanes(_)
         | HoldReason::ConversationLost { .. }
         | HoldReason::NoBase { .. }

@@ -107,6 +107,7 @@ impl Kind {
             | HoldReason::Doubled
             | HoldReason::Orphaned
             | HoldReason::Strayed { .. }
+            | HoldReason::Frozen { .. }
             | HoldReason::YourPanes(_)
             | HoldReason::ConversationLost { .. }
             | HoldReason::NoBase { .. }

@@ -296,6 +296,7 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::Conflict(Conflict::Branch { .. }) => "conflict: branch",
         HoldReason::Lost { .. } => "lost worktree",
         HoldReason::Strayed { .. } => "worktree moved",
+        HoldReason::Frozen { .. } => "include invalid",
         HoldReason::Doubled => "doubled",
         HoldReason::Orphaned => "orphaned",
         HoldReason::YourPanes(_) => "your panes",

@@ -98,6 +98,7 @@ fn what_is_printed_keeps_the_schema_that_is_published() {
     keeps_schema(&shop, "plan", &text(&["diff", "-o", "json"]));
     shop.run(&["apply"]).ok();
     keeps_schema(&shop, "sessions", &text(&["get", "-o", "json"]));
+    keeps_schema(&shop, "fleet", &text(&["get", "fleet", "-o", "json"]));
     keeps_schema(&shop, "comparison", &text(&["diff", "--base", "HEAD", "-o", "json"]));
     shop.edit("");
     shop.run(&["apply", "--yes", "--max-decommission", "1"]).ok();

@@ -167,6 +167,7 @@ pub fn fleet(sessions: impl IntoIterator<Item = Session>) -> Fleet {
         sessions.into_iter().map(|session| (session.name.clone(), session)).collect();
     Fleet {
         name: name("shop"),
+        frozen: Vec::new(),
         sources: vec!["/srv/shop/fleet.yaml".into()],
         digest: "d2".into(),
         reads: Reads::default(),

@@ -27,6 +27,7 @@ mod git_salvage;
 mod git_trash;
 mod git_work;
 mod house;
+mod includes;
 mod input;
 mod keeping;
 #[cfg(feature = "failpoints")]

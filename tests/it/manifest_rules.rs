@@ -43,7 +43,7 @@ field::value 4:8 | no range of ports & `ports: 41000-41999` | ports: 41000
 field::value 4:8 | no range | ports: 41000-70000
 field::type 4:8 | `ports` must be text, not a list | ports: [41000]
 field::unknown 4:1 | not have it yet | notify: []
-field::unknown 4:1 | not have it yet | include: [x]
+field::unknown 4:1 | not have it yet | notify: [x]
 field::duration 4:8 | `prune` is no duration & 10m | prune: soon
 field::duration 4:8 | unit | prune: 10
 field::value 4:10 | `keep`, `archive` & did you mean `archive`? | at_risk: archiv

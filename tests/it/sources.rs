@@ -114,6 +114,11 @@ fn what_changes_what_runs_waits_and_all_else_does_not() {
     let said = elsewhere.run(&["diff"]).ok().says_not("evil").says_not("blue");
     said.complains(&format!("{} is held: it changes what runs (a: command)", &id[..7]));
     elsewhere.run(&["apply"]).ok().says_not("blue");
+    let told = elsewhere.shop.sandbox.fleetctl(&["get", "fleet"]).ok();
+    told.says(&format!("manifest  {}", elsewhere.source)).says("held      ").says("trusted   ");
+    let told = crate::shop::json(&elsewhere.shop.sandbox.fleetctl(&["get", "fleet", "-o", "json"]));
+    assert_eq!((&told["source"]["head"], &told["live"]), (&id.as_str().into(), &2.into()));
+    assert!(told["source"]["commit"] != id && told["source"]["held"].is_string(), "{told}");
     elsewhere.run(&["trust"]).ok().says("curl evil");
     elsewhere.run(&["trust", &id]).ok().says("curl evil");
     elsewhere.run(&["diff"]).code(1).says("curl evil").says("blue");

@@ -48,6 +48,7 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::Doubled => "doubled",
         HoldReason::Orphaned => "orphaned",
         HoldReason::Strayed { .. } => "worktree-moved",
+        HoldReason::Frozen { .. } => "include-invalid",
         HoldReason::YourPanes(_) => "your-panes",
         HoldReason::ConversationLost { .. } => "conversation-lost",
         HoldReason::After(_) => "after",

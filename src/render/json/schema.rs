@@ -5,6 +5,7 @@ use super::compare::WireComparison;
 use super::events::{WireEventLine, WireEvents};
 use super::sessions::WireSessionLine;
 use super::{WirePlan, WireProblems, WireSessions, WireTrash};
+use crate::render::fleet::WireFleet;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 
 /// An output with a schema.
@@ -24,6 +25,8 @@ pub enum Form {
     EventLine,
     /// get trash -o json
     Trash,
+    /// get fleet -o json
+    Fleet,
     /// validate -o json
     Problems,
 }
@@ -39,6 +42,7 @@ pub fn schema(form: Form) -> String {
         Form::Events => SchemaGenerator::into_root_schema_for::<WireEvents<'static>>,
         Form::EventLine => SchemaGenerator::into_root_schema_for::<WireEventLine<'static>>,
         Form::Trash => SchemaGenerator::into_root_schema_for::<WireTrash<'static>>,
+        Form::Fleet => SchemaGenerator::into_root_schema_for::<WireFleet<'static>>,
         Form::Problems => SchemaGenerator::into_root_schema_for::<WireProblems<'static>>,
     };
     let schema = with(SchemaSettings::draft2020_12().for_serialize().into_generator());

@@ -74,6 +74,7 @@ pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
             view.path(recorded),
             view.path(found)
         )],
+        HoldReason::Frozen { file, why } => vec![format!("include {file} is invalid: {why}")],
         HoldReason::YourPanes(commands) => {
             vec![format!("{} of yours: {}", plural(commands.len(), "pane"), commands.join(", "))]
         }
@@ -165,6 +166,7 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::Strayed { recorded, found } => {
             edit("move it back", format!("mv {} {}", view.argument(found), view.argument(recorded)))
         }
+        HoldReason::Frozen { .. } => run("mend it", "validate".to_owned()),
         HoldReason::YourPanes(_) => run("close them", format!("attach {name}")),
         HoldReason::ConversationLost { .. } => run("begin anew", format!("restart {name} --fresh")),
         HoldReason::NoBase { base } if base == "HEAD" => {
