@@ -221,7 +221,8 @@ impl<'a> Pass<'a> {
         session: &'a Session,
         record: &'a Record,
     ) -> Result<StepKind, Refusal> {
-        if let Some(since) = record.protected_since {
+        let wanted = session.protect.then_some(self.records.revision);
+        if let Some(since) = record.protected_since.or(wanted) {
             return Err(HoldReason::Protected { since }.into());
         }
         if self.policy.inside == Some(record.uid) {

@@ -4,6 +4,7 @@
 use crate::fleets::installation;
 use crate::worlds::{Draft, Drift, Ground, Pair, Slot, draft};
 use fleetctl::manifest::fleet::Fleet;
+use fleetctl::manifest::fleet::Need;
 use fleetctl::name::Name;
 use fleetctl::paths::Paths;
 use fleetctl::plan::{Plan, Verdict};
@@ -251,6 +252,11 @@ proptest! {
         // How often a session crashed before it was given up depends on how often it was started.
         for slot in &mut draft.slots {
             slot.fate = None;
+            // What stands in the way of a create, and holds removals beside it, is seen only when what the
+            // create waits for has come: that may be before or after the removal.
+            if slot.obstacle.is_some() {
+                slot.ends.need = Need::Started;
+            }
         }
         // Between the halves of a recreate nobody remembers that it had a place.
         let recreates = |slot: &Slot| slot.drift == Drift::Recreate || slot.tree == Ground::Missing;

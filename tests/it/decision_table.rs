@@ -658,7 +658,7 @@ fn ends_of_themselves() -> String {
     text += &kinds("`stop_after`, for an agent", aging, || vec![ages(), presence(), short_drift()]);
     text += &kinds("`stop_after`, for a shell", idling, || vec![idleness(), presence()]);
     text += &kinds("`until: merged`, for a command", until_merged, || {
-        vec![merges(), short_runtime(), work(), wishes()]
+        vec![merges(), short_runtime(), work(), wishes(), protection_in_file()]
     });
     text += &kinds("`until: merged`, for an agent", until_merged_agent, || {
         vec![merges(), presence(), verbs_of_ends()]
@@ -857,6 +857,10 @@ fn until_merged_agent() -> Cell {
     let mut cell = Cell::converged(Kind::Agent);
     cell.session().until = Some(Until::Merged);
     cell
+}
+
+fn protection_in_file() -> Axis {
+    axis("protect", &[("no", |_| {}), ("yes", |cell| cell.session().protect = true)])
 }
 
 fn merges() -> Axis {
