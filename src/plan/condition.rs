@@ -41,6 +41,7 @@ impl Sync {
             | HoldReason::Queued { .. }
             | HoldReason::Dependency { .. }
             | HoldReason::Backoff { .. }
+            | HoldReason::Starting { .. }
             | HoldReason::After(_)
             | HoldReason::Prune { .. }
             | HoldReason::Failed { .. } => Self::Pending,

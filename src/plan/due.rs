@@ -29,7 +29,7 @@ impl Pass<'_> {
             HoldReason::Busy | HoldReason::Attached => self.after(PATIENCE),
             HoldReason::Prune { due } => *due,
             HoldReason::Failed { again, .. } => Some(*again),
-            HoldReason::Backoff { until, .. } => Some(*until),
+            HoldReason::Backoff { until, .. } | HoldReason::Starting { until, .. } => Some(*until),
             HoldReason::Mass { .. } => {
                 let oldest = self.records.recent_ends.iter().min()?;
                 oldest.checked_add(MASS_WINDOW).ok()

@@ -57,6 +57,13 @@ pub enum HoldReason {
         /// The limit.
         max: usize,
     },
+    /// `max_starting` agents were started a moment ago. Lifted by time.
+    Starting {
+        /// The limit.
+        max: usize,
+        /// When there is room again.
+        until: Timestamp,
+    },
     /// It depends on something of another session.
     Dependency {
         /// Which.

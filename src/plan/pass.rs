@@ -6,7 +6,7 @@ use super::names::Names;
 use super::needs::Standing;
 use super::ports::Ports;
 use super::sight::Sight;
-use super::{HoldReason, Policy, Request};
+use super::{HoldReason, Pace, Policy, Request};
 use crate::manifest::fleet::{Fleet, Session};
 use crate::name::{Name, Uid};
 use crate::record::{Books, EndKind, IntentKind, Place, Record, Records, StopReason};
@@ -14,10 +14,15 @@ use crate::snapshot::{
     Blind, BranchSource, Company, Ground, GroundAt, Observed, PaneId, PaneState, PortsAt, Process,
     Question, Repository, RuntimeAt, Snapshot, TranscriptAt, Work, WorkAt,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+/// So long an agent counts as one that is starting.
+const STARTING: SignedDuration = SignedDuration::from_secs(3);
+/// Up to so many milliseconds more are waited.
+const SPREAD: i64 = 1_000;
 
 /// Why a step is not planned.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +90,8 @@ pub(super) struct Pass<'a> {
     own_branches: HashMap<(&'a Path, &'a str), Vec<&'a Record>>,
     /// Agents that run or are going to.
     agents: usize,
+    /// Agents that were started a moment ago, or are going to be.
+    starting: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -120,6 +127,7 @@ impl<'a> Pass<'a> {
             own_paths: HashMap::new(),
             own_branches: HashMap::new(),
             agents: 0,
+            starting: 0,
         };
         for record in records.sessions.values() {
             pass.tmux_names.insert(&record.tmux_name, record.uid);
@@ -133,7 +141,9 @@ impl<'a> Pass<'a> {
                 Place::Repository { .. } => {}
             }
             let has_place = pass.is_alive(record.uid) || is_between_runs(record);
-            pass.agents += usize::from(!record.applied.parting.shell && has_place);
+            let agent = !record.applied.parting.shell;
+            pass.agents += usize::from(agent && has_place);
+            pass.starting += usize::from(agent && has_place && pass.is_starting(record));
         }
         pass.mind_approved_owners();
         pass
@@ -264,17 +274,44 @@ impl<'a> Pass<'a> {
     /// place.
     pub(super) fn room(&self, session: &Session, old: Option<&Record>) -> Result<(), Refusal> {
         let max = self.fleet.settings.max_running;
-        if session.is_shell() || self.agents < max || old.is_some_and(has_kept_its_place) {
+        if session.is_shell() || old.is_some_and(has_kept_its_place) {
             return Ok(());
+        }
+        if self.agents < max {
+            return self.calm(session);
         }
         // The places are counted when all are known.
         Err(HoldReason::Queued { place: 0, of: 0, max }.into())
+    }
+
+    /// Refuses a start while as many agents as may be starting at once were started a moment ago: after a
+    /// reboot the machine is not asked for all of them together. A single pass starts all that it may.
+    fn calm(&self, session: &Session) -> Result<(), Refusal> {
+        let max = self.fleet.settings.max_starting;
+        if self.policy.pace == Pace::Once || self.starting < max {
+            return Ok(());
+        }
+        // Spread by name, so that fleets on one machine do not start theirs in step.
+        let name = session.name.as_str().bytes();
+        let spread = name.fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % SPREAD);
+        let wait = STARTING + SignedDuration::from_millis(spread);
+        let until = self.snapshot.taken.checked_add(wait).unwrap_or(self.snapshot.taken);
+        Err(HoldReason::Starting { max, until }.into())
+    }
+
+    fn is_starting(&self, record: &Record) -> bool {
+        let began = record.runtime.as_ref().filter(|runtime| runtime.run == record.run);
+        began.is_some_and(|runtime| {
+            let age = self.snapshot.taken.duration_since(runtime.started);
+            !age.is_negative() && age < STARTING
+        })
     }
 
     /// Takes a place under `max_running`.
     pub(super) fn take_place(&mut self, session: &Session, old: Option<&Record>) {
         let new = !session.is_shell() && !old.is_some_and(has_kept_its_place);
         self.agents += usize::from(new);
+        self.starting += usize::from(new);
     }
 
     /// What an answer comes to: a value, none, or a refusal; without one the question is asked.

@@ -247,6 +247,7 @@ pub fn holds() -> Vec<Entry> {
             after: 3,
             ended: Box::new(StepReason::Crashed { status: Some(1), signal: None }),
         },
+        HoldReason::Starting { max: 4, until: NOW + SignedDuration::from_secs(3) },
         HoldReason::Finished { commit: "4f1c2aac0ffee".to_owned(), at: ago(7_200) },
         wish(WishKind::Stop, Some("too loud")),
         wish(WishKind::Hold, None),

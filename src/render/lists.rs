@@ -93,7 +93,7 @@ fn by_itself(reason: &HoldReason) -> &'static str {
         | HoldReason::NoPort { .. }
         | HoldReason::Elsewhere { .. }
         | HoldReason::Inside => "-",
-        HoldReason::Failed { .. } => "time",
+        HoldReason::Failed { .. } | HoldReason::Starting { .. } => "time",
     }
 }
 

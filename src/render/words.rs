@@ -93,6 +93,7 @@ impl Kind {
             HoldReason::Queued { .. } => Self::Queued,
             HoldReason::Dependency { .. }
             | HoldReason::Backoff { .. }
+            | HoldReason::Starting { .. }
             | HoldReason::After(_)
             | HoldReason::Prune { .. }
             | HoldReason::Failed { .. } => Self::Pending,

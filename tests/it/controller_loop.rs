@@ -351,3 +351,24 @@ fn another_branch_s_file_removes_nothing_until_it_is_applied_and_going_back_heal
         keeping.end().await;
     });
 }
+
+#[test]
+fn after_a_reboot_agents_are_resumed_a_few_at_a_time_and_none_is_forgotten() {
+    paused(async {
+        let names: Vec<String> = (0..10).map(|number| format!("a{number}")).collect();
+        let agents = fleet(names.iter().map(|name| session(name, Kind::Agent)));
+        let keeping = Keeping::of(agents);
+        keeping.rest(MINUTE).await;
+        assert_eq!(keeping.running().len(), 10);
+        keeping.log();
+        keeping.machine(|sim| sim.terminal.die());
+        keeping.hint(Cause::Tmux);
+        keeping.rest(MINUTE).await;
+        assert_eq!(keeping.running().len(), 10);
+        let log = keeping.log();
+        let resumed: Vec<usize> = log.iter().map(|line| line.matches("resume").count()).collect();
+        assert_eq!(resumed.iter().sum::<usize>(), 10, "{log:?}");
+        assert!(resumed.iter().all(|many| *many <= 4), "{log:?}");
+        keeping.end().await;
+    });
+}

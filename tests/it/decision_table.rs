@@ -283,6 +283,7 @@ fn hold_words(reason: &HoldReason) -> String {
         HoldReason::Dependency { lag: Lag::Unknown, .. } => "dependency, which cannot be told",
         HoldReason::Dependency { lag: Lag::NotYet, .. } => "dependency",
         HoldReason::Backoff { .. } => "backoff",
+        HoldReason::Starting { .. } => "others are starting",
         HoldReason::Finished { .. } => "finished",
         HoldReason::Wish { kind: WishKind::Stop, .. } => "stopped by a human",
         HoldReason::Wish { kind: WishKind::Hold, .. } => "on hold by a human",

@@ -33,6 +33,7 @@ pub fn hold_reason(reason: &HoldReason) -> &'static str {
         HoldReason::Queued { .. } => "queued",
         HoldReason::Dependency { .. } => "dependency",
         HoldReason::Backoff { .. } => "backoff",
+        HoldReason::Starting { .. } => "starting",
         HoldReason::Finished { .. } => "finished",
         HoldReason::Wish { kind: WishKind::Stop, .. } => "stopped-by-human",
         HoldReason::Wish { kind: WishKind::Hold, .. } => "held-by-human",

@@ -33,17 +33,15 @@ pub fn clauses(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
 pub fn why(entry: &Entry, hold: &Hold, view: &View) -> Vec<String> {
     match &hold.reason {
         HoldReason::Busy => vec![busy(entry), format!("{} when idle", will(hold.wants))],
-        HoldReason::Attached => {
-            vec![
-                "a client is attached".to_owned(),
-                format!("{} when it detaches", will(hold.wants)),
-            ]
-        }
+        HoldReason::Attached => attached(hold.wants),
         HoldReason::Manual => vec!["changed, and on_change: manual".to_owned()],
         HoldReason::Queued { place, of, max } => {
             vec![format!("{} of {of} (max_running {max})", ordinal(*place))]
         }
         HoldReason::Dependency { on, need, lag } => vec![waits(hold.wants, (on, *need), *lag)],
+        HoldReason::Starting { max, .. } => {
+            vec![format!("others are starting (max_starting {max})")]
+        }
         HoldReason::Backoff { until, after, ended } => {
             let again = again(hold.wants, view.until(*until), *after);
             super::step::reason(ended, view).into_iter().chain([again]).collect()
@@ -175,11 +173,16 @@ pub fn lift(entry: &Entry, hold: &Hold, view: &View) -> Option<Lift> {
         HoldReason::NoBase { .. } => run("fetch", "apply --fetch".to_owned()),
         HoldReason::NoPort { .. } => edit("widen", "a larger `ports` in the file".to_owned()),
         HoldReason::Inside => edit("go on", "run it outside of this session".to_owned()),
-        HoldReason::Queued { .. }
+        HoldReason::Starting { .. }
+        | HoldReason::Queued { .. }
         | HoldReason::Dependency { .. }
         | HoldReason::After(_)
         | HoldReason::Unseen(_) => None,
     }
+}
+
+fn attached(wants: Wants) -> Vec<String> {
+    vec!["a client is attached".to_owned(), format!("{} when it detaches", will(wants))]
 }
 
 fn tried(times: u32, left: Duration) -> Vec<String> {
