@@ -41,11 +41,17 @@ struct Place {
 pub fn diff(context: &Context, base: &str, asked: &Diff) -> Result<Exit, Failure> {
     let head = Place::of(named(context)?);
     let files = head.checkout()?;
-    let to = load(context, &head, &files, asked.output)?;
-    let (from, sides) = match kind(context, base) {
-        Base::File(file) => of_file(context, &head, file)?,
-        Base::Revision(revision) => of_revision(context, &head, &revision)?,
-    };
+    // Reading is most of the work, and the two sides have nothing in common.
+    let (to, from) = std::thread::scope(|scope| {
+        let from = scope.spawn(|| match kind(context, base) {
+            Base::File(file) => of_file(context, &head, file),
+            Base::Revision(revision) => of_revision(context, &head, &revision),
+        });
+        let to = load(context, &head, &files, asked.output);
+        (to, from.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let to = to?;
+    let (from, sides) = from?;
     let comparison = compare(from.as_ref(), &to);
     let view = context.view(jiff::Timestamp::UNIX_EPOCH);
     output::out(&match asked.output {
@@ -169,9 +175,15 @@ fn of_revision(
     let commit = tree.commit.clone();
     let files = Fenced::new(head.top.clone(), Yard::Commit(Box::new(tree)));
     let below = head.below().display().to_string();
-    let fleet = match files.lacks(&head.manifest) {
-        true => None,
-        false => Some(at_revision(context, head, &files, revision)?),
+    let fleet = match files.has(&head.manifest) {
+        Ok(false) => None,
+        Ok(true) => Some(at_revision(context, head, &files, revision)?),
+        Err(error) => {
+            let message = format!("{below} at {revision} cannot be read: {error}");
+            return Err(Failure::new(Exit::CannotObserve, message).with_help(
+                "a partial clone lacks files of older commits: clone without --filter",
+            ));
+        }
     };
     let revision = Revision { name: revision.to_owned(), commit };
     Ok((fleet, Sides { base: below.clone(), revision: Some(revision), head: below }))

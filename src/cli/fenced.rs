@@ -31,10 +31,17 @@ impl Fenced {
         path.strip_prefix(&self.top).map_err(|_| TreeError::Outside.into())
     }
 
-    /// True when the file is certainly not there.
-    #[must_use]
-    pub fn lacks(&self, path: &Path) -> bool {
-        matches!(self.read(path, 0), Err(FileError::Missing))
+    /// Whether the file is there.
+    ///
+    /// # Errors
+    /// It cannot be told: what should hold it cannot be read.
+    pub fn has(&self, path: &Path) -> Result<bool, std::io::Error> {
+        match self.read(path, 0) {
+            Err(FileError::Missing) => Ok(false),
+            Err(FileError::Unreadable(error)) => Err(error),
+            // What else is wrong with it is told by whoever reads it.
+            Ok(_) | Err(_) => Ok(true),
+        }
     }
 }
 

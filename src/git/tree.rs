@@ -6,12 +6,18 @@ use super::within::{Astray, Stand, follow};
 use crate::snapshot::Commit;
 use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
 use jiff::Timestamp;
-use std::ffi::OsStr;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// A link, among the modes of a tree's entries.
+/// The modes of a tree's entries; git2 makes older ones into these.
+const FILE: i32 = 0o100_644;
+const PROGRAM: i32 = 0o100_755;
 const LINK: i32 = 0o120_000;
+const DIRECTORY: i32 = 0o040_000;
 /// The longest path that a link may hold.
 const LONGEST_LINK: usize = 4_096;
 /// The most files that a listing goes through.
@@ -97,10 +103,15 @@ impl From<Astray<TreeError>> for TreeError {
     }
 }
 
+/// What stands in one directory, by name.
+type Listing = HashMap<OsString, (Oid, i32)>;
+
 /// The files of one commit.
 pub struct Tree {
     repo: Repository,
     tree: Oid,
+    /// Directories that were read: git2 keeps no large one.
+    known: RefCell<HashMap<PathBuf, Rc<Listing>>>,
     /// Which commit.
     pub commit: Commit,
 }
@@ -119,7 +130,10 @@ impl Tree {
             (commit.tree_id(), Commit { id: commit.id().to_string(), time })
         });
         match read {
-            Ok((tree, commit)) => Ok(Self { repo, tree, commit }),
+            Ok((tree, commit)) => {
+                let known = RefCell::default();
+                Ok(Self { repo, tree, known, commit })
+            }
             Err(error) => Err(no_revision(&repo, revision, error)),
         }
     }
@@ -133,11 +147,10 @@ impl Tree {
         if stand == Stand::Directory {
             return Err(TreeError::Directory);
         }
-        let entry = self.root()?.get_path(&at).map_err(TreeError::Git)?;
-        if entry.kind() != Some(ObjectType::Blob) {
-            return Err(TreeError::Special);
+        match self.entry(&at)? {
+            Some((id, FILE | PROGRAM | LINK)) => self.blob(id, limit),
+            _ => Err(TreeError::Special),
         }
-        self.blob(entry.id(), limit)
     }
 
     /// All files below a directory, relative to it, links included.
@@ -149,13 +162,11 @@ impl Tree {
         if stand != Stand::Directory {
             return Err(TreeError::Missing);
         }
-        let top = match at.as_os_str().is_empty() {
-            true => self.root()?,
-            false => {
-                let entry = self.root()?.get_path(&at).map_err(TreeError::Git)?;
-                self.repo.find_tree(entry.id()).map_err(TreeError::Git)?
-            }
+        let id = match at.as_os_str().is_empty() {
+            true => self.tree,
+            false => self.entry(&at)?.ok_or(TreeError::Missing)?.0,
         };
+        let top = self.repo.find_tree(id).map_err(TreeError::Git)?;
         let mut found = Vec::new();
         let mut open = vec![(PathBuf::new(), top)];
         let mut seen = 0;
@@ -181,29 +192,47 @@ impl Tree {
         Ok(found)
     }
 
-    fn root(&self) -> Result<git2::Tree<'_>, TreeError> {
-        self.repo.find_tree(self.tree).map_err(TreeError::Git)
-    }
-
     fn follow(&self, path: &Path) -> Result<(PathBuf, Stand), TreeError> {
-        let root = self.root()?;
-        Ok(follow(path, |at| self.stand(&root, at))?)
+        Ok(follow(path, |at| self.stand(at))?)
     }
 
-    fn stand(&self, root: &git2::Tree<'_>, at: &Path) -> Result<Stand, TreeError> {
-        let entry = match root.get_path(at) {
-            Ok(entry) => entry,
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Stand::Missing),
-            Err(error) => return Err(TreeError::Git(error)),
-        };
-        Ok(match (entry.kind(), entry.filemode()) {
-            (Some(ObjectType::Tree), _) => Stand::Directory,
-            (Some(ObjectType::Blob), LINK) => {
-                let target = self.blob(entry.id(), LONGEST_LINK)?;
+    fn stand(&self, at: &Path) -> Result<Stand, TreeError> {
+        Ok(match self.entry(at)? {
+            None => Stand::Missing,
+            Some((_, DIRECTORY)) => Stand::Directory,
+            Some((id, LINK)) => {
+                let target = self.blob(id, LONGEST_LINK)?;
                 Stand::Link(PathBuf::from(OsStr::from_bytes(&target)))
             }
-            _ => Stand::File,
+            Some(_) => Stand::File,
         })
+    }
+
+    /// What stands at a path without links, and its mode.
+    fn entry(&self, at: &Path) -> Result<Option<(Oid, i32)>, TreeError> {
+        let (Some(directory), Some(name)) = (at.parent(), at.file_name()) else { return Ok(None) };
+        Ok(self.listing(directory)?.and_then(|listing| listing.get(name).copied()))
+    }
+
+    fn listing(&self, directory: &Path) -> Result<Option<Rc<Listing>>, TreeError> {
+        if let Some(known) = self.known.borrow().get(directory) {
+            return Ok(Some(Rc::clone(known)));
+        }
+        let id = match directory.as_os_str().is_empty() {
+            true => self.tree,
+            false => match self.entry(directory)? {
+                Some((id, DIRECTORY)) => id,
+                _ => return Ok(None),
+            },
+        };
+        let tree = self.repo.find_tree(id).map_err(TreeError::Git)?;
+        let entries = tree.iter().map(|entry| {
+            let name = OsStr::from_bytes(entry.name_bytes()).to_owned();
+            (name, (entry.id(), entry.filemode()))
+        });
+        let listing = Rc::new(entries.collect::<Listing>());
+        self.known.borrow_mut().insert(directory.to_owned(), Rc::clone(&listing));
+        Ok(Some(listing))
     }
 
     fn blob(&self, id: Oid, limit: usize) -> Result<Vec<u8>, TreeError> {

@@ -189,6 +189,22 @@ fn a_repository_that_git2_cannot_read_is_said_not_guessed() {
 }
 
 #[test]
+fn a_partial_clone_says_that_it_lacks_what_the_base_needs() {
+    let shop = committed(&format!("a: {{{SLEEP}}}"));
+    shop.edit(&format!("a: {{{SLEEP}}}\nb: {{{SLEEP}}}"));
+    commit(&shop, "more");
+    shop.sandbox.git(shop.top(), &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", shop.top().display());
+    let here = shop.sandbox.path(".");
+    shop.sandbox.git(here, &["clone", "-q", "--filter=blob:none", &url, "partial"]);
+    let partial = shop.sandbox.path("partial");
+    // What is checked out is there, what came before is not, and git is not run to bring it.
+    shop.sandbox.fleetctl_in(&partial, &["diff", "--base", "HEAD"]).ok();
+    let said = shop.sandbox.fleetctl_in(&partial, &["diff", "--base", "HEAD^"]);
+    said.code(8).complains("at HEAD^ cannot be read").complains("clone without --filter");
+}
+
+#[test]
 fn the_problems_of_either_side_are_told_with_their_places() {
     let shop = committed("a: {command: x, modle: y}");
     let said = since(&shop, &[]).code(2);
