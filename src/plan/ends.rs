@@ -239,6 +239,7 @@ impl<'a> Pass<'a> {
         let pane = pane.map(|pane| pane.id.clone());
         let retirement: Retirement = self.weighed(pane, work, self.archive_by_file())?;
         self.stop_sharers(&session.name, record)?;
+        self.replaced.insert(&session.name);
         Ok(StepKind::Decommission(retirement))
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Pass<'a> {
     pub(super) wakes: Vec<Timestamp>,
     /// Sharers that stop before the worktree under them is replaced.
     pub(super) must_stop: BTreeMap<Uid, Name>,
-    /// Owners whose worktree is replaced in this pass.
+    /// Owners whose worktree goes in this pass, for good or for another one.
     pub(super) replaced: HashSet<&'a Name>,
     /// Where the worktrees that this pass makes will be.
     pub(super) planned: HashMap<&'a Name, Place>,

@@ -491,6 +491,33 @@ fn a_sharer_stops_before_the_worktree_under_it_is_replaced() {
 }
 
 #[test]
+fn nothing_starts_in_a_worktree_whose_owner_is_finished() {
+    let mut owner = session("owner", Kind::Command);
+    owner.until = Some(fleetctl::manifest::fleet::Until::Merged);
+    let sharer = |text: &str| {
+        let mut sharer = session(text, Kind::Command);
+        sharer.worktree = Where::Shared(name("owner"));
+        apply(&mut sharer);
+        sharer
+    };
+    let all = [record(&owner, 1), record(&sharer("runs"), 2), record(&sharer("died"), 3)];
+    let mut seen = running(&all);
+    if let Observed::Known(server) = &mut seen.tmux {
+        server.panes.pop();
+    }
+    let merge = fleetctl::snapshot::Merge { tip: "c1".into(), commit: "c2".into() };
+    seen.answers.merged.insert(uid(1), Observed::Known(Some(merge)));
+    let fleet = fleet([owner, sharer("runs"), sharer("died"), sharer("new")]);
+    let made = well(&fleet, seen, &records(all), &policy());
+    assert_eq!(acting(&made), ["runs", "owner"]);
+    assert!(matches!(kind(&made, "runs"), StepKind::Stop { reason: StopReason::Owner, .. }));
+    assert!(matches!(kind(&made, "owner"), StepKind::Decommission(_)));
+    for waits in ["died", "new"] {
+        assert_eq!(reason(&made, waits), &HoldReason::After(vec![name("owner")]));
+    }
+}
+
+#[test]
 fn a_removal_waits_while_a_create_in_its_repository_cannot_be_made() {
     let gone = record(&session("gone", Kind::Command), 1);
     let fleet = fleet([session("new", Kind::Command), session("kept", Kind::Command)]);
