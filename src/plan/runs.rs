@@ -10,11 +10,18 @@ use std::collections::BTreeMap;
 #[must_use]
 pub fn runs(field: &str) -> bool {
     let named = [
-        "agent", "command", "wrap", "args", "mode", "env_file", "setup", "teardown", "ready",
-        "notify",
+        "agent",
+        "command",
+        "wrap",
+        "args",
+        "mode",
+        "env_file",
+        "setup",
+        "teardown",
+        "ready.command",
     ];
     let first = field.split('.').next().unwrap_or(field);
-    named.contains(&field) || matches!(first, "agents" | "env" | "ready" | "notify")
+    named.contains(&field) || matches!(first, "agents" | "env")
 }
 
 /// All fields of a session that differ from their defaults, as if they came all at once.
@@ -56,10 +63,12 @@ mod tests {
 
     #[test]
     fn what_names_programs_runs_and_what_describes_does_not() {
-        for field in ["command", "agents.env.command", "agents.x.modes", "env.PATH", "setup"] {
+        for field in
+            ["command", "agents.env.command", "agents.x.modes", "env.PATH", "ready.command"]
+        {
             assert!(runs(field), "{field}");
         }
-        for field in ["prompt", "labels.env", "labels.command", "branch", "model", "state"] {
+        for field in ["prompt", "labels.env", "labels.command", "branch", "model", "ready.port"] {
             assert!(!runs(field), "{field}");
         }
     }
