@@ -242,8 +242,9 @@ fn a_store_of_an_older_format_is_brought_up_to_date_by_verbs_that_write_alone() 
     let file = stage.path("state/fleetctl/shop/fleet.db");
     let older = || {
         let store = rusqlite::Connection::open(&file).expect("the store");
-        let columns = "ALTER TABLE events DROP COLUMN outcome; PRAGMA user_version = 1;";
-        store.execute_batch(columns).expect("it is taken back a format");
+        let first =
+            "ALTER TABLE events DROP COLUMN outcome; DROP TABLE finished; PRAGMA user_version = 1;";
+        store.execute_batch(first).expect("it is taken back a format");
     };
     for verb in [&["apply"][..], &["hold", "a"], &["stop", "a"]] {
         older();

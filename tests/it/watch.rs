@@ -125,6 +125,8 @@ fn a_file_that_is_written_all_the_time_makes_few_hints() {
         hints += usize::from(rig.next(Duration::from_micros(100)).is_some());
     }
     assert!((2..=21).contains(&hints), "{hints}");
+    // The hint of the last write above may have been counted already.
+    std::fs::write(&file, "3").unwrap();
     rig.wakes_and_rests("the last write is not forgotten");
 }
 
