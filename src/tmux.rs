@@ -4,6 +4,7 @@
 //!
 //! tmux 3.2 or later (`-N`, `new-session -e`, client flags).
 
+mod anchor;
 mod command;
 mod company;
 mod control;

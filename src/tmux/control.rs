@@ -2,14 +2,13 @@
 //! a list printed is told apart from all else by a fence behind each list, and a list without a fence has
 //! no result.
 
+use super::anchor::Anchor;
 use super::command::List;
-use super::parse::ANCHOR;
 use super::{Tmux, TmuxError, refusal};
 use crate::process::timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// More in flight only wait longer.
@@ -44,6 +43,7 @@ impl Reply {
 #[derive(Debug)]
 pub(super) struct Control {
     child: std::process::Child,
+    anchor: Anchor,
     unsent: Vec<u8>,
     reader: Reader,
     nonce: String,
@@ -54,23 +54,21 @@ pub(super) struct Control {
 impl Control {
     /// Attaches a client, where a server runs.
     pub(super) fn open(tmux: &Tmux) -> Result<Self, TmuxError> {
-        static OPENED: AtomicU32 = AtomicU32::new(0);
-        let nth = OPENED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{ANCHOR}{}-{nth}", std::process::id());
-        let list = anchor(&name);
+        let anchor = Anchor::new(tmux)?;
+        let list = anchor.make();
         let child = tmux.client().arg("-C").args(list.argv());
         let child =
             child.spawn().map_err(|source| TmuxError::Child { verb: "-C".into(), source })?;
-        let nonce = format!("fleetctl-fence-{}-{nth}", std::process::id());
+        let nonce = format!("{}-fence", anchor.name);
         let reader = Reader::default();
         let mut control =
-            Self { child, unsent: Vec::new(), reader, nonce, fences: 0, broken: false };
+            Self { child, anchor, unsent: Vec::new(), reader, nonce, fences: 0, broken: false };
         control.prepare().map_err(TmuxError::Control)?;
         let ready = control.run(&[List::of(&["display-message", "-p", "ready"])]);
         if control.broken {
             return Err(control.refused());
         }
-        tracing::debug!(session = %name, ?ready, "control-mode client");
+        tracing::debug!(session = %control.anchor.name, ?ready, "control-mode client");
         Ok(control)
     }
 
@@ -182,17 +180,9 @@ impl Control {
     }
 }
 
-/// Makes the session that a control-mode client sits in, and that goes with it.
-pub(super) fn anchor(name: &str) -> List {
-    let target = super::exact(name);
-    let mut make = vec!["new-session", "-E", "-f", "no-output,ignore-size", "-s", name];
-    make.extend(["-x", "220", "-y", "50", "-c", "/", "--", "sleep", "2147483647"]);
-    List::of(&make).then(&["set-option", "-t", &target, "destroy-unattached", "on"])
-}
-
 impl Drop for Control {
     fn drop(&mut self) {
-        // The end of its input detaches the client, and the anchor session goes with it.
+        // The end of its input detaches the client.
         drop(self.child.stdin.take());
         let deadline = Instant::now() + LIMIT;
         while let (Some(stdout), Some(left)) =
@@ -209,6 +199,7 @@ impl Drop for Control {
         let ended = self.child.try_wait().ok().flatten();
         let ended = ended.map_or_else(|| self.child.kill().and_then(|()| self.child.wait()), Ok);
         tracing::debug!(?ended, "control-mode client");
+        self.anchor.end();
     }
 }
 

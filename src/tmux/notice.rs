@@ -2,12 +2,10 @@
 //! or a human came or went. Invariant: it starts no server, never writes a command, and its anchor session is
 //! left out of every look.
 
-use super::control::anchor;
-use super::parse::ANCHOR;
+use super::anchor::Anchor;
 use super::{Tmux, TmuxError, refusal};
 use crate::process::companion::Companion;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What is worth a look. Windows that are renamed after what runs in them are not.
 const TELLING: [&str; 7] = [
@@ -27,12 +25,35 @@ impl Tmux {
     ///
     /// # Errors
     /// The program could not be started. A server that is not there ends the client at once.
-    pub fn listen(&self) -> Result<(Companion, OwnedFd), TmuxError> {
-        static LISTENERS: AtomicU32 = AtomicU32::new(0);
-        let nth = LISTENERS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{ANCHOR}{}-listen-{nth}", std::process::id());
-        let child = self.client().arg("-C").args(anchor(&name).argv());
-        Companion::start(&child).map_err(|source| TmuxError::Child { verb: "-C".into(), source })
+    pub fn listen(&self) -> Result<(Listener, OwnedFd), TmuxError> {
+        let anchor = Anchor::new(self)?;
+        let child = self.client().arg("-C").args(anchor.make().argv());
+        let started = Companion::start(&child);
+        let (client, output) =
+            started.map_err(|source| TmuxError::Child { verb: "-C".into(), source })?;
+        Ok((Listener { client, anchor }, output))
+    }
+}
+
+/// A client that listens until it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    client: Companion,
+    anchor: Anchor,
+}
+
+impl Listener {
+    /// What the client complained about last, once its output has ended.
+    pub fn last_words(&mut self) -> String {
+        self.client.part()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let said = self.client.part();
+        tracing::debug!(%said, "listens no more");
+        self.anchor.end();
     }
 }
 

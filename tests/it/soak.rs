@@ -180,6 +180,13 @@ impl Siege {
         self.controller = Some(Controller::of(&self.stage));
     }
 
+    /// Waits until the controller listens to the server.
+    #[track_caller]
+    fn is_heard(&self) {
+        let clients = || self.stage.tmux(&["list-clients"]).ok().stdout.lines().count();
+        eventually(QUIET, "the listener and nobody else", || clients() == 1);
+    }
+
     fn strike_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -228,19 +235,19 @@ impl Siege {
 
     #[track_caller]
     fn leaves_nothing_over(&self, sessions: usize, alive: usize) {
+        self.is_heard();
         let lines = |args: &[&str]| self.stage.tmux(args).ok().stdout.lines().count();
         eventually(QUIET, "no session but ours and the listener's", || {
             lines(&["list-sessions"]) == sessions + 1
         });
-        assert_eq!(lines(&["list-clients"]), 1, "only the listener");
         let leftovers = self.stage.leftovers();
         let count = |prefix: &str| {
             leftovers.iter().filter(|process| process.command.starts_with(prefix)).count()
         };
         assert_eq!((count("tmux: server"), count("tmux: client")), (1, 1), "{leftovers:#?}");
         assert_eq!((count("git"), count("fleetctl")), (0, 1), "{leftovers:#?}");
-        // The listener's anchor sleeps beside the sessions.
-        assert_eq!(count("sleep"), alive + 1, "{leftovers:#?}");
+        assert_eq!(count("sleep"), alive, "{leftovers:#?}");
+        assert_eq!(count("sh"), 1, "the listener's anchor: {leftovers:#?}");
         let trees = self.stage.git(self.stage.top(), &["worktree", "list", "--porcelain"]).stdout;
         let trees = trees.lines().filter(|line| line.starts_with("worktree ")).count();
         assert_eq!(trees, 2, "the repository and d's");
@@ -264,6 +271,25 @@ impl Siege {
         assert!(!self.stage.path("state/fleetctl/shop/controller.sock").exists());
         self.stage.converged();
     }
+}
+
+#[test]
+fn a_controller_that_is_killed_amid_changes_takes_no_server_along() {
+    let mut siege = Siege::new(5);
+    let server = siege.stage.seen().id;
+    for round in 0..3 {
+        siege.is_heard();
+        for session in 0..5 {
+            let name = format!("mine-{round}-{session}");
+            siege.stage.tmux(&["new-session", "-d", "-s", &name, "--", "sleep", "1000"]).ok();
+        }
+        siege.kill_controller();
+        assert_eq!(siege.stage.seen().id, server, "round {round}");
+    }
+    let listed = || siege.stage.tmux(&["list-sessions", "-F", "#{session_name}"]).ok().stdout;
+    let anchors = || listed().lines().filter(|name| name.starts_with("fleetctl-")).count();
+    eventually(QUIET, "one anchor, of the last controller", || anchors() == 1);
+    assert_eq!(siege.stage.seen().id, server);
 }
 
 #[test]

@@ -3,9 +3,8 @@
 
 use super::{Hint, Task, tell};
 use crate::causes::in_one_line;
-use crate::process::companion::Companion;
 use crate::snapshot::ServerId;
-use crate::tmux::notice::{Ear, nobody_there};
+use crate::tmux::notice::{Ear, Listener as Attached, nobody_there};
 use crate::tmux::{Options, Tmux};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The shortest and the longest time between two attempts on one server.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// How long there must have been no pass before one attaches.
+const CALM: Duration = Duration::from_secs(1);
+
 /// The client, where there is a server.
 #[derive(Debug)]
 pub(super) struct Listener {
     hints: UnboundedSender<Hint>,
     client: Option<Client>,
+    followed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -49,13 +52,13 @@ enum Phase {
     Attaching,
     /// It hears, since then.
     Hearing(Instant),
-    /// It ended, at this time, after hearing that long.
+    /// It ended, at this time, after hearing that long; or has not begun.
     Over(Instant, Duration),
 }
 
 impl Listener {
     pub(super) fn new(hints: UnboundedSender<Hint>) -> Self {
-        Self { hints, client: None }
+        Self { hints, client: None, followed: None }
     }
 
     /// True when what happens on a server may go unheard.
@@ -67,31 +70,35 @@ impl Listener {
     }
 
     pub(super) fn follow(&mut self, server: Option<&(Options, ServerId)>) {
+        let last = self.followed.replace(Instant::now());
         let Some((options, id)) = server else {
             self.client = None;
             return;
         };
         match self.client.as_mut().filter(|client| client.server == *id) {
-            Some(client) => client.again(options, &self.hints),
-            None => {
-                // The old one's session goes before the new one's comes.
-                self.client = None;
-                self.client = Some(Client::attach(options, id, &self.hints));
+            // tmux 3.3a dies when a session comes or goes in the moment in which a client attaches.
+            Some(client) if last.is_some_and(|last| last.elapsed() >= CALM) => {
+                client.again(options, &self.hints);
             }
+            Some(_) => {}
+            // The old one's session goes now; the new one's comes when it is calm.
+            None => self.client = Some(Client::of(id, self.hints.clone())),
         }
     }
 }
 
 impl Client {
-    fn attach(options: &Options, server: &ServerId, hints: &UnboundedSender<Hint>) -> Self {
-        let state = State { phase: Phase::Attaching, said: false };
-        let state = Arc::new(Mutex::new(state));
-        let mut client = Self { server: server.clone(), state, pause: PAUSES.0, task: None };
-        client.begin(options, hints);
-        client
+    fn of(server: &ServerId, hints: UnboundedSender<Hint>) -> Self {
+        let phase = Phase::Over(Instant::now(), Duration::ZERO);
+        let state = Arc::new(Mutex::new(State { phase, said: false }));
+        let calm = async move {
+            tokio::time::sleep(CALM + CALM / 4).await;
+            tell(&hints, Hint::Tmux);
+        };
+        Self { server: server.clone(), state, pause: PAUSES.0, task: Some(Task::start(calm)) }
     }
 
-    /// Attaches once more to the same server when the last time is long enough ago.
+    /// Attaches when the last time is long enough ago.
     fn again(&mut self, options: &Options, hints: &UnboundedSender<Hint>) {
         let Phase::Over(at, heard) = locked(&self.state).phase else { return };
         if heard > PAUSES.1 {
@@ -108,8 +115,8 @@ impl Client {
         locked(&self.state).phase = Phase::Attaching;
         let (state, hints) = (Arc::clone(&self.state), hints.clone());
         match Tmux::new(options.clone()).listen() {
-            Ok((companion, output)) => {
-                let hearing = Hearing { companion, state, hints };
+            Ok((attached, output)) => {
+                let hearing = Hearing { attached, state, hints };
                 self.task = Some(Task::start(hearing.run(output)));
             }
             Err(error) => end(&state, &hints, Err(in_one_line(&error))),
@@ -119,7 +126,7 @@ impl Client {
 
 /// A client as it runs.
 struct Hearing {
-    companion: Companion,
+    attached: Attached,
     state: Arc<Mutex<State>>,
     hints: UnboundedSender<Hint>,
 }
@@ -130,7 +137,7 @@ impl Hearing {
             Ok(pipe) => self.listen(pipe).await,
             Err(error) => Err(error),
         };
-        let said = self.companion.part();
+        let said = self.attached.last_words();
         let gone = match heard {
             Ok(()) if self.has_heard() || nobody_there(&said) => Ok(()),
             Ok(()) => Err(if said.is_empty() { "it sent us away".to_owned() } else { said }),
