@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a lock that was lent may be somebody else's.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a lock that nobody lends is waited for.
+const GLIMPSE: Duration = Duration::from_millis(100);
+
 /// The right to write. The lock goes before the line to the controller, which takes it back then.
 #[derive(Debug)]
 pub struct Turn {
@@ -38,29 +41,17 @@ impl Turn {
     }
 
     fn borrow(desk: &Desk, holder: Option<u32>) -> Result<Self, Failure> {
-        let locked = |pid| Failure::from(Trouble::Locked { fleet: desk.fleet.name.clone(), pid });
         let called = Line::call(desk.paths.directory());
         let Some(mut line) = called.map_err(|error| mute(holder, &error))? else {
-            return Err(locked(holder));
+            // A child that a killed writer was about to start holds its lock until it has become a program.
+            return Ok(Self { lock: acquire(desk, GLIMPSE)?, lent: None });
         };
         refuse_other_manifest(desk, &line.hello)?;
         tell_other_version(&line.hello);
         let pid = line.hello.pid;
         line.turn(|| output::say(&format!("the controller (pid {pid}) ends its pass first")))
             .map_err(|error| mute(Some(pid), &error))?;
-        let begun = Instant::now();
-        loop {
-            match Lock::acquire(desk.paths.directory()) {
-                Ok(lock) => return Ok(Self { lock, lent: Some(line) }),
-                Err(LockError::Held { .. }) if begun.elapsed() < PATIENCE => {
-                    crate::process::pause(Duration::from_millis(20));
-                }
-                Err(LockError::Held { pid }) => return Err(locked(pid)),
-                Err(error @ LockError::Open { .. }) => {
-                    return Err(Failure::because(Exit::Failed, &error));
-                }
-            }
-        }
+        Ok(Self { lock: acquire(desk, PATIENCE)?, lent: Some(line) })
     }
 
     /// The lock alone: a turn that was lent is over.
@@ -79,6 +70,25 @@ impl Turn {
     #[must_use]
     pub fn is_lent(&self) -> bool {
         self.lent.is_some()
+    }
+}
+
+/// Takes the lock as soon as it is free.
+fn acquire(desk: &Desk, patience: Duration) -> Result<Lock, Failure> {
+    let begun = Instant::now();
+    loop {
+        match Lock::acquire(desk.paths.directory()) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { .. }) if begun.elapsed() < patience => {
+                crate::process::pause(Duration::from_millis(10));
+            }
+            Err(LockError::Held { pid }) => {
+                return Err(Failure::from(Trouble::Locked { fleet: desk.fleet.name.clone(), pid }));
+            }
+            Err(error @ LockError::Open { .. }) => {
+                return Err(Failure::because(Exit::Failed, &error));
+            }
+        }
     }
 }
 

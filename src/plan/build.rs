@@ -25,7 +25,7 @@ impl<'a> Pass<'a> {
     pub(super) fn build(mut self) -> Plan {
         let fleet = self.fleet;
         let mut decided: Vec<Option<Entry>> = vec![None; fleet.sessions.len()];
-        let sequence = order::of_fleet(fleet);
+        let sequence = order::of_fleet(fleet, |name| self.host(name));
         for &index in &sequence {
             if let Some((name, session)) = fleet.sessions.get_index(index) {
                 decided[index] = self.entry(name, session);

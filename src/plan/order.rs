@@ -34,14 +34,16 @@ pub(super) fn after_prerequisites(prerequisites: &[Vec<usize>]) -> Vec<usize> {
     order
 }
 
-/// The file's sessions, each after those that it depends on and whose worktree it shares.
-pub(super) fn of_fleet(fleet: &Fleet) -> Vec<usize> {
+/// The file's sessions, each after those that it depends on and whose worktree it shares; `host` names the
+/// session in whose worktree one works now, which a rename may have made another than the file's.
+pub(super) fn of_fleet<'a>(fleet: &Fleet, host: impl Fn(&Name) -> Option<&'a Name>) -> Vec<usize> {
     let before = fleet.sessions.values().map(|session| {
         let owner = match &session.worktree {
             Worktree::Shared(owner) => Some(owner),
             Worktree::Own { .. } | Worktree::Repository => None,
         };
-        let names = session.depends_on.iter().map(|needed| &needed.on).chain(owner);
+        let needed = session.depends_on.iter().map(|needed| &needed.on);
+        let names = needed.chain(owner).chain(host(&session.name));
         names.filter_map(|name| fleet.sessions.get_index_of(name)).collect()
     });
     after_prerequisites(&before.collect::<Vec<_>>())

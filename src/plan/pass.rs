@@ -244,6 +244,13 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The session in whose worktree another one works now, by the name that it has in the file.
+    pub(super) fn host(&self, sharer: &Name) -> Option<&Name> {
+        let Place::Shared { path, .. } = &self.names.record(sharer)?.place else { return None };
+        let host = self.records.sessions.get(self.own_paths.get(path.as_path())?)?;
+        Some(self.names.renames.get(&host.uid).unwrap_or(&host.name))
+    }
+
     /// True when another incarnation of ours has recorded this tmux name.
     pub(super) fn is_tmux_name_of_another(&self, name: &str, but: Option<Uid>) -> bool {
         self.tmux_names.get(name).is_some_and(|uid| Some(*uid) != but)

@@ -302,3 +302,50 @@ proptest! {
         settle(&mut pair, &mut store)?;
     }
 }
+
+/// `moved` gives the owner another name, and its old one to a new session: the sharer, which is to move over,
+/// stops before the worktree under it is replaced.
+#[test]
+fn a_sharer_stops_before_the_worktree_that_was_renamed_away_from_it_is_replaced() {
+    use crate::worlds::{Ends, Site as Place};
+    use fleetctl::manifest::fleet::{Need, Restart, Resume};
+    let ends = Ends { need: Need::Started, ready: None, old: false, idle: None, until: None };
+    let slot = |recorded: bool, place: Place, drift: Drift| Slot {
+        in_file: true,
+        recorded,
+        kind: crate::fleets::Kind::Agent,
+        place,
+        stopped: false,
+        restart: Restart::OnFailure,
+        resume: Resume::Preferred,
+        depends_on_last: false,
+        drift,
+        protect: (false, false),
+        state: Some(PaneState::Alive),
+        attached: false,
+        working: false,
+        neighbour: false,
+        tree: Ground::Ours,
+        risky: false,
+        transcript: false,
+        wish: None,
+        end: None,
+        obstacle: None,
+        fate: None,
+        ends,
+    };
+    let draft = Draft {
+        slots: vec![
+            slot(true, Place::Own, Drift::Recreate),
+            slot(true, Place::OfLast, Drift::No),
+            slot(false, Place::Own, Drift::No),
+        ],
+        max_running: 1,
+        archive: false,
+        server_died: false,
+        moved: Some((0, 2)),
+        orphan: false,
+        now: true,
+    };
+    converge(&draft).expect("it comes to rest");
+}
