@@ -256,11 +256,13 @@ proptest! {
             // create waits for has come: that may be before or after the removal.
             if slot.obstacle.is_some() {
                 slot.ends.need = Need::Started;
+                slot.depends_on_last = false;
             }
         }
-        // Between the halves of a recreate nobody remembers that it had a place.
+        // Between the halves of a recreate nobody remembers that it had a place; and a create that waits for one
+        // shows what stands in its way only then.
         let recreates = |slot: &Slot| slot.drift == Drift::Recreate || slot.tree == Ground::Missing;
-        if draft.slots.iter().any(recreates) {
+        if draft.slots.iter().any(|slot| recreates(slot) || slot.obstacle.is_some()) {
             draft.max_running = draft.slots.len();
         }
         cut_off(&draft, at, after)?;
