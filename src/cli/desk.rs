@@ -93,15 +93,18 @@ impl Desk {
         let socket = context.socket(&fleet.settings.socket)?;
         let paths = Paths::new(context.fleet_state(fleet.name.as_str()));
         let (lock, early) = early.map_or((None, None), |early| early.of(&fleet.name, &socket));
-        if context.writes {
-            update_if_older(&paths, &context, lock.as_ref())?;
-        }
-        let (records, applied_from, recorded_socket) = remembered(&paths, &context.machine)
-            .map_err(|error| Failure {
-                // What is not known is neither "no difference" nor "differences".
-                exit: Exit::CannotObserve,
-                ..Failure::from(error)
-            })?;
+        let known = match remembered(&paths, &context.machine) {
+            Err(StoreError::Older { .. }) if context.writes => {
+                update(&paths, &context, lock.as_ref())?;
+                remembered(&paths, &context.machine)
+            }
+            known => known,
+        };
+        let (records, applied_from, recorded_socket) = known.map_err(|error| Failure {
+            // What is not known is neither "no difference" nor "differences".
+            exit: Exit::CannotObserve,
+            ..Failure::from(error)
+        })?;
         let live = Live { early, ..live(&context, &paths, (&socket, &records))? };
         let house = House {
             installation: context.installation.clone(),
@@ -235,15 +238,8 @@ type Remembered = (Records, Option<PathBuf>, Option<PathBuf>);
 
 /// Brings a store that an older fleetctl has left to the present format. One that somebody else is writing to
 /// stays as it is, and is refused as it is read.
-fn update_if_older(
-    paths: &Paths,
-    context: &Context,
-    held: Option<&Lock>,
-) -> Result<(), StoreError> {
+fn update(paths: &Paths, context: &Context, held: Option<&Lock>) -> Result<(), StoreError> {
     let directory = paths.directory();
-    if !matches!(Store::open_to_read(directory), Err(StoreError::Older { .. })) {
-        return Ok(());
-    }
     let taken = if held.is_none() { Lock::acquire(directory).ok() } else { None };
     match held.or(taken.as_ref()) {
         Some(lock) => Store::open_to_write(directory, lock, &context.machine).map(drop),

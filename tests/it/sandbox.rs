@@ -30,6 +30,11 @@ pub fn eventually(limit: Duration, what: &str, mut condition: impl FnMut() -> bo
     }
 }
 
+/// A number that whoever runs the tests may set in the environment.
+pub fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// A private world.
 pub struct Sandbox {
     root: tempfile::TempDir,

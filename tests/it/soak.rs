@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its fixture fails")]
 
 use crate::controller::Controller;
-use crate::sandbox::eventually;
+use crate::sandbox::{eventually, setting};
 use crate::stage::Stage;
 use fleetctl::process::{alive, pause};
 use fleetctl::snapshot::{Marked, PaneState, Process, Server};
@@ -47,7 +47,8 @@ enum Guest {
 /// The file with those that come and go, and a variable that changes.
 fn file(guests: [Guest; 3], turn: usize) -> String {
     let mut text = String::from("prune: 0s\nsessions:\n");
-    let common = "command: [sleep, '1000'], restart: always, on_change: now";
+    let restart = "{policy: always, first: 1s, max: 2s, give_up: {starts: 1000, within: 30m}}";
+    let common = format!("command: [sleep, '1000'], restart: {restart}, on_change: now");
     for name in STAY {
         let own = if name == "d" { "" } else { ", worktree: false" };
         let turn = if name == "c" { turn } else { 0 };
@@ -352,15 +353,10 @@ fn survives(seed: u64, time: Duration) {
     siege.ends_well();
 }
 
+/// For as many seconds as FLEETCTL_SIEGE says, or twelve: before a release two minutes are in place.
 #[test]
 fn a_controller_killed_again_and_again_while_all_changes_ends_with_the_fleet_of_the_file() {
-    survives(20_261_120, Duration::from_secs(12));
-}
-
-#[test]
-#[ignore = "two minutes; run by name before a release"]
-fn the_same_for_two_minutes() {
-    survives(3, Duration::from_secs(120));
+    survives(20_261_120, Duration::from_secs(setting("FLEETCTL_SIEGE").unwrap_or(12)));
 }
 
 #[test]
