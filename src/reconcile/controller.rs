@@ -101,7 +101,8 @@ async fn pass<W: World + Send + 'static>(
     causes: BTreeSet<Cause>,
     mut on: Box<dyn FnMut(Event) + Send>,
 ) -> Result<(Keeper<W>, Passed), KeepError> {
-    let span = tracing::Span::current();
+    let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
+    let span = tracing::info_span!("pass", cause = words.join("+"));
     let work = move || {
         let _span = span.entered();
         let passed = keeper.pass(&causes, &mut *on);

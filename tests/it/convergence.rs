@@ -1,15 +1,14 @@
 //! Plan, perform, plan again: over random pairs of a file and a machine, with acts that fail and runs that are
 //! cut off at any act.
 
-use crate::fleets::installation;
+use crate::fleets::house;
 use crate::worlds::{Draft, Drift, Ground, Pair, Slot, draft};
 use fleetctl::manifest::fleet::Fleet;
 use fleetctl::manifest::fleet::Need;
 use fleetctl::name::Name;
-use fleetctl::paths::Paths;
 use fleetctl::plan::{Plan, Verdict};
 use fleetctl::reconcile::execute::{Site, approved};
-use fleetctl::reconcile::{House, PassError, execute, recover, survey};
+use fleetctl::reconcile::{PassError, execute, recover, survey};
 use fleetctl::record::Records;
 use fleetctl::snapshot::{Lock, Marked, PaneState};
 use fleetctl::store::{Change, Store};
@@ -17,22 +16,10 @@ use fleetctl::world::sim::{CutOff, Sim};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 /// More passes than any fleet of these needs: five starts until a session is given up, and what waits for
 /// that.
 const PASSES: usize = 12;
-
-fn house() -> House {
-    House {
-        installation: installation(),
-        manifest: "/srv/shop/fleet.yaml".into(),
-        shell: "/bin/sh".into(),
-        paths: Paths::new("/state/shop".into()),
-        user: "ann".into(),
-        grace: Duration::from_secs(1),
-    }
-}
 
 /// A store that remembers what a pair begins with.
 fn remembering(records: &Records) -> Store {

@@ -6,6 +6,8 @@ use fleetctl::manifest::fleet::{
     Prune, Reads, Repo, Restart, Resume, Session, Settings, Socket, StopAfter, Worktree as Where,
 };
 use fleetctl::name::{Installation, Name, Run, Spec, Uid};
+use fleetctl::paths::Paths;
+use fleetctl::reconcile::House;
 use fleetctl::record::{
     Applied, Books, Conversation, End, EndKind, Parting, Place, Record, Records, Runtime, Wish,
     WishKind,
@@ -41,6 +43,18 @@ pub fn uid(number: u128) -> Uid {
 
 pub fn installation() -> Installation {
     Installation("0123456789abcdef".into())
+}
+
+/// The surroundings of a pass on a simulated machine.
+pub fn house() -> House {
+    House {
+        installation: installation(),
+        manifest: "/srv/shop/fleet.yaml".into(),
+        shell: "/bin/sh".into(),
+        paths: Paths::new("/state/shop".into()),
+        user: "ann".into(),
+        grace: Duration::from_secs(1),
+    }
 }
 
 pub fn claude() -> Box<Profile> {

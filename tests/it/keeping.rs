@@ -1,16 +1,15 @@
 //! A controller on a simulated machine, in paused time: what each of its passes was made for and did.
 #![expect(clippy::unwrap_used, reason = "a test ends where its fixture fails")]
 
-use crate::fleets::{REPO, installation, now};
+use crate::fleets::{REPO, house, installation, now};
 use fleetctl::manifest::fleet::Fleet;
 use fleetctl::name::Uid;
-use fleetctl::paths::Paths;
 use fleetctl::plan::{Pace, Policy, Removals};
 use fleetctl::reconcile::controller::{Inlets, Outlets, Place, keep};
 use fleetctl::reconcile::keep::{Keeper, Passed, Seen};
 use fleetctl::reconcile::turn::{Asking, Hello};
 use fleetctl::reconcile::wake::Cause;
-use fleetctl::reconcile::{Event, House, StepResult};
+use fleetctl::reconcile::{Event, StepResult};
 use fleetctl::snapshot::{Answers, Marked, PaneState, Question, Snapshot, Wanted};
 use fleetctl::store::Store;
 use fleetctl::world::sim::{Forest, Sim};
@@ -119,17 +118,6 @@ impl Outlets for Scribe {
     }
 
     fn follow(&mut self, _seen: &Seen) {}
-}
-
-fn house() -> House {
-    House {
-        installation: installation(),
-        manifest: "/srv/shop/fleet.yaml".into(),
-        shell: "/bin/sh".into(),
-        paths: Paths::new("/state/shop".into()),
-        user: "ann".into(),
-        grace: Duration::from_secs(1),
-    }
 }
 
 impl Keeping {
