@@ -269,6 +269,29 @@ fn quiet_pass(sessions: usize) {
     );
 }
 
+/// Descriptors and memory over many passes, each for a SIGHUP, which reads the manifest too.
+fn flat(passes: usize) {
+    let kept = Kept::new(20);
+    let pid = kept.controller.id().to_string();
+    let tell = |when: &str| {
+        let (files, size) = (kept.descriptors(), kept.resident_mib());
+        println!("{when:<58} {files} descriptors, {size:.1} MiB");
+    };
+    for pass in 0..passes {
+        if [100, 1_000].contains(&pass) {
+            tell(&format!("after {pass} passes"));
+        }
+        if pass % 900 == 899 {
+            // A rest, after which the controller does not take this for a storm.
+            kept.lines(Duration::from_millis(2_100));
+        }
+        let begun = Instant::now();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        kept.wait_for(begun, "nothing to do").unwrap();
+    }
+    tell(&format!("after {passes} passes"));
+}
+
 /// The fields of the fleet-wide look.
 const LOOK: &str = "#{pane_id} #{window_id} #{session_id} #{pane_pid} #{pane_dead} #{pane_dead_status} \
     #{pane_dead_signal} #{session_attached} #{n:session_name} #{session_name} #{n:@fleet} #{@fleet}";
@@ -278,6 +301,7 @@ fn main() {
     let time = Duration::from_secs(given.unwrap_or(60));
     reactions();
     quiet_pass(1_000);
+    flat(10_000);
     idle(200, time, "0.3 %, 40 MiB");
     idle(1_000, time, "1 %");
 }

@@ -27,6 +27,7 @@ pub mod turn;
 pub mod verdict;
 pub mod wait;
 pub mod watch;
+pub mod writing;
 
 use crate::error::{Exit, Failure};
 use crate::manifest::files::{Disk, FileError, Files};

@@ -311,7 +311,7 @@ impl Context {
             .with_target(false);
         match logging.form {
             LogForm::Text => log.init(),
-            LogForm::Json => log.json().flatten_event(true).init(),
+            LogForm::Json => log.json().flatten_event(true).with_span_list(false).init(),
         }
     }
 

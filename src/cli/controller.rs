@@ -2,12 +2,12 @@
 //! when it says that it is ready, everything that can be watched is watched.
 
 use super::context::Context;
-use super::converge;
 use super::desk::{Desk, options};
 use super::output;
 use super::poll::poll;
 use super::source::Source;
 use super::supervisor::Supervisor;
+use super::writing;
 use crate::error::{Exit, Failure, Trouble};
 use crate::manifest::fleet::{Fleet, Reads};
 use crate::plan::{Entry, Pace, Policy, Removals, Verdict};
@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 /// Locked when another controller or verb is at work; refused as any verb that changes; what ended the loop.
 pub fn run(mut desk: Desk, interval: Duration) -> Result<Exit, Failure> {
     let lock = take_lock(&desk)?;
-    let writing = converge::open_with(&mut desk, lock)?;
+    let writing = writing::open_with(&mut desk, lock)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| cannot("begin", &error))?;
     let ended = runtime.block_on(keep_fleet(desk, writing, interval));
@@ -69,7 +69,7 @@ fn cannot(what: &str, error: &std::io::Error) -> Failure {
 
 async fn keep_fleet(
     desk: Desk,
-    writing: converge::Writing,
+    writing: writing::Writing,
     interval: Duration,
 ) -> Result<Exit, Failure> {
     let (store, lock) = writing.apart();

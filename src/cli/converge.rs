@@ -2,7 +2,7 @@
 //! these; decides nothing about sessions. Invariant: what is refused was refused before the first act.
 
 use super::desk::Desk;
-use super::turn::Turn;
+use super::writing::{Writing, open};
 use super::{output, verdict};
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Name;
@@ -16,7 +16,7 @@ use crate::render::words::Kind;
 use crate::render::words::hold::{lift, why as hold_text};
 use crate::render::{View, plan::plan_text};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, Lock, Store};
+use crate::store::{Change, Store};
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -61,37 +61,6 @@ impl Ask {
             take_over: false,
             wait: None,
         }
-    }
-}
-
-/// The right to write, and what is written to.
-pub struct Writing {
-    turn: Option<Turn>,
-    /// The fleet's store.
-    pub store: Store,
-}
-
-impl Writing {
-    /// Store and lock, for whoever lends the lock.
-    #[must_use]
-    pub fn apart(self) -> (Store, Option<Lock>) {
-        (self.store, self.turn.map(Turn::into_lock))
-    }
-
-    /// Gives the turn back to a controller that waits for it, while nothing is written.
-    fn pause(&mut self) {
-        if self.turn.as_ref().is_some_and(Turn::is_lent) {
-            self.turn = None;
-        }
-    }
-
-    /// Has the turn again, and knows what was written meanwhile.
-    fn resume(&mut self, desk: &mut Desk) -> Result<(), Failure> {
-        if self.turn.is_none() {
-            self.turn = Some(Turn::take(desk)?);
-        }
-        desk.records = self.store.records()?;
-        Ok(())
     }
 }
 
@@ -141,64 +110,6 @@ fn sharers_at_rest(desk: &Desk) -> usize {
             && desk.fleet.sessions.contains_key(&record.name)
     };
     desk.records.sessions.values().filter(rests).count()
-}
-
-/// Takes a turn and opens the store for writing; refuses what must not be written to.
-///
-/// # Errors
-/// Locked, refused, or what the store says.
-pub fn open(desk: &mut Desk, take_over: bool) -> Result<Writing, Failure> {
-    super::guard::refuse_agents(desk)?;
-    super::guard::refuse_other_manifest(desk, take_over)?;
-    super::guard::refuse_other_socket(desk)?;
-    if let Some(lock) = desk.lock.take() {
-        // Nobody else has written since the store was read, nor since the look began.
-        return write_to(desk, Turn::with(lock));
-    }
-    desk.live.early = None;
-    let turn = Turn::take(desk)?;
-    refresh(desk)?;
-    super::guard::refuse_other_manifest(desk, take_over)?;
-    super::guard::refuse_other_socket(desk)?;
-    write_to(desk, turn)
-}
-
-/// Opens the store under a lock that was taken already.
-///
-/// # Errors
-/// Refused, or what the store says.
-pub fn open_with(desk: &mut Desk, lock: Lock) -> Result<Writing, Failure> {
-    super::guard::refuse_agents(desk)?;
-    refresh(desk)?;
-    super::guard::refuse_other_manifest(desk, false)?;
-    super::guard::refuse_other_socket(desk)?;
-    write_to(desk, Turn::with(lock))
-}
-
-fn refresh(desk: &mut Desk) -> Result<(), Failure> {
-    // What was read before the lock may be old by now.
-    if let Some(store) = Store::open_to_read(desk.paths.directory())? {
-        desk.records = store.records()?;
-        desk.applied_from = store.manifest()?;
-        desk.recorded_socket = store.socket()?;
-        desk.live.last = desk.records.server.clone();
-    }
-    Ok(())
-}
-
-fn write_to(desk: &Desk, turn: Turn) -> Result<Writing, Failure> {
-    let directory = desk.paths.directory();
-    let mut store = Store::open_to_write(directory, turn.lock(), &desk.context.machine)?;
-    let mut changes = Vec::new();
-    // One that another manifest has is taken over only when the plan was agreed to.
-    if store.manifest()?.is_none() {
-        changes.push(Change::Manifest(desk.manifest.clone()));
-    }
-    if store.socket()?.as_ref() != Some(&desk.socket) {
-        changes.push(Change::Socket(desk.socket.clone()));
-    }
-    store.write(&changes)?;
-    Ok(Writing { turn: Some(turn), store })
 }
 
 fn take_over_if_needed(desk: &Desk, store: &mut Store) -> Result<(), Failure> {
@@ -302,7 +213,7 @@ fn pass(desk: &mut Desk, writing: &mut Writing, ask: &Ask) -> Result<Exit, Failu
             return Err(Failure::from(Trouble::Declined));
         }
         agreed = Some(approved(&plan));
-        if writing.turn.is_some() {
+        if writing.has_turn() {
             break (snapshot, plan, wishes);
         }
         // The controller went on meanwhile: what was agreed to must still be what is planned.
@@ -316,7 +227,7 @@ fn pass(desk: &mut Desk, writing: &mut Writing, ask: &Ask) -> Result<Exit, Failu
     progress.clear();
     let took = Duration::try_from(desk.live.now().duration_since(begun)).unwrap_or_default();
     report(desk, &plan, &outcome, took)?;
-    if !writing.turn.as_ref().is_some_and(Turn::is_lent) {
+    if !writing.is_lent() {
         tell_that_nobody_watches(desk, ask, &plan);
     }
     Ok(if ask.strict_names {

@@ -1,9 +1,10 @@
 //! `restore` and `trash`: the way back, and the one verb that deletes.
 
 use super::args::{ListOutput, Period, Restorable};
-use super::converge::{finish_journal, lines, open, tell};
+use super::converge::{finish_journal, lines, tell};
 use super::desk::Desk;
 use super::output;
+use super::writing::open;
 use crate::error::{Exit, Failure, Trouble};
 use crate::name::Uid;
 use crate::plan::Plan;

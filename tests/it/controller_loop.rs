@@ -372,3 +372,25 @@ fn after_a_reboot_agents_are_resumed_a_few_at_a_time_and_none_is_forgotten() {
         keeping.end().await;
     });
 }
+
+#[test]
+fn a_restart_that_was_deferred_is_done_by_itself_when_the_client_has_gone() {
+    paused(async {
+        let keeping = Keeping::of(commands(&["a"]));
+        keeping.rest(SECOND).await;
+        keeping.machine(|sim| sim.terminal.panes.iter_mut().for_each(|pane| pane.attached = true));
+        let mut other = commands(&["a"]);
+        let a = other.sessions.get_mut(&name("a")).expect("a fixture");
+        a.cwd = "web".into();
+        crate::fleets::apply(a);
+        other.digest = "d3".into();
+        keeping.file(Ok(other));
+        keeping.rest(MINUTE).await;
+        assert!(keeping.log().iter().all(|line| !line.contains("restart")), "somebody watches");
+        keeping.machine(|sim| sim.terminal.panes.iter_mut().for_each(|pane| pane.attached = false));
+        keeping.rest(SECOND * 6).await;
+        let log = keeping.log();
+        assert!(log.iter().any(|line| line.ends_with("due: restart a")), "{log:?}");
+        keeping.end().await;
+    });
+}

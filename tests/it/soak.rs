@@ -380,7 +380,7 @@ fn a_server_that_stands_still_costs_nothing_and_its_sessions_go_on() {
     let signal = |signal| fleetctl::process::ending::signal(&server, signal).unwrap();
     signal(Signal::STOP);
     siege.stage.fleet(&file([Guest::Away; 3], 1));
-    pause(Duration::from_secs(8));
+    pause(Duration::from_secs(20));
     signal(Signal::CONT);
     let begun = Instant::now();
     siege.converges();
