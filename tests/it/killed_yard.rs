@@ -53,6 +53,11 @@ impl Killed<'_> {
 
     #[track_caller]
     fn ended_alike(&self, at: u32, (yard, expected): (&Yard, &End), finished: &Output) {
+        // The session that a killed run's control client sat in ends a second after that run.
+        let anchored = || {
+            yard.sandbox.tmux(&["ls", "-F", "#{session_name}"]).stdout.contains("fleetctl-control-")
+        };
+        eventually(SOON, "nothing of the killed run is left in tmux", || !anchored());
         let command = self.command;
         let settled = || End::of(yard) == *expected;
         if !within_a_moment(settled) {
