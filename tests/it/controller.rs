@@ -201,3 +201,31 @@ fn an_agent_s_verb_is_refused_with_a_controller_too() {
     command.env("FLEET_UID", "01ARZ3NDEKTSV4RRFFQ69G5FAV").current_dir(stage.top());
     crate::sandbox::Sandbox::run(command.args(["stop", "a"])).code(3);
 }
+
+#[test]
+fn a_controller_of_another_version_is_named_and_worked_with() {
+    use std::io::{Read, Write};
+    let stage = Stage::applied(TWO);
+    let state = stage.path("state/fleetctl/shop");
+    let lock = fleetctl::store::Lock::acquire(&state).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(state.join("controller.sock")).unwrap();
+    let manifest = stage.top().join("fleet.yaml").canonicalize().unwrap();
+    let hello = serde_json::json!({
+        "version": "0.0.9", "pid": 77, "manifest": manifest, "since": "2026-11-20T09:00:00Z", "passes": 3,
+    });
+    let other = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        writeln!(&stream, "{hello}").unwrap();
+        let mut want = String::new();
+        BufReader::new(&stream).read_line(&mut want).unwrap();
+        drop(lock);
+        writeln!(&stream, "\"yours\"").unwrap();
+        // Until the verb gives its turn back.
+        assert_eq!((&stream).read(&mut [0]).unwrap(), 0);
+        want
+    });
+    let told = stage.verb(&["stop", "a"]).ok();
+    assert!(told.stderr.contains("0.0.9") && told.stderr.contains("pid 77"), "{told:?}");
+    assert!(other.join().unwrap().contains("turn"));
+    stage.verb(&["get"]).ok().says("start: fleetctl start a");
+}

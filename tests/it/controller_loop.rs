@@ -1,11 +1,13 @@
 //! The controller on a simulated machine, in paused time: which passes it makes, why, and what they do.
 
-use crate::fleets::{Kind, fleet, name, session};
+use crate::fleets::{Kind, fleet, name, session, wish};
 use crate::keeping::{Keeping, machine, paused};
 use fleetctl::manifest::fleet::{Fleet, Prune};
 use fleetctl::reconcile::wake::Cause;
+use fleetctl::record::{Wish, WishKind};
 use fleetctl::snapshot::{Checkout, Head, Observed, PaneState};
-use fleetctl::store::Store;
+use fleetctl::store::{Change, Store};
+use fleetctl::world::World;
 use fleetctl::world::sim::Fate;
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -391,6 +393,37 @@ fn a_restart_that_was_deferred_is_done_by_itself_when_the_client_has_gone() {
         keeping.rest(SECOND * 6).await;
         let log = keeping.log();
         assert!(log.iter().any(|line| line.ends_with("due: restart a")), "{log:?}");
+        keeping.end().await;
+    });
+}
+
+/// A held session holds no other, and what lifts the hold lifts it, without anybody's help.
+#[test]
+fn a_hold_keeps_nobody_else_from_changing_and_ends_with_its_time() {
+    paused(async {
+        let mut sim = machine();
+        let mut store = Store::in_memory().expect("a store");
+        let first = Keeping::on(sim, store, commands(&["a", "b"]));
+        first.rest(SECOND).await;
+        (sim, store) = first.end().await;
+        let records = store.records().expect("they can be read");
+        let mut a = records.by_name(&name("a")).expect("it was made").clone();
+        let until = sim.now().checked_add(MINUTE * 2).ok();
+        a.wish = Some(Wish { until, ..wish(WishKind::Hold) });
+        store.write(&[Change::Put(Box::new(a))]).expect("it can be written");
+        let mut other = commands(&["a", "b"]);
+        for session in other.sessions.values_mut() {
+            session.cwd = "web".into();
+            crate::fleets::apply(session);
+        }
+        other.digest = "d3".into();
+        let keeping = Keeping::on(sim, store, other);
+        keeping.rest(MINUTE).await;
+        let log = keeping.log();
+        assert_eq!(log[0], "0.0 start: restart b", "{log:?}");
+        assert!(log.iter().all(|line| !line.contains("restart a")), "{log:?}");
+        keeping.rest(MINUTE * 2).await;
+        assert!(keeping.log().iter().any(|line| line.ends_with("due: restart a")));
         keeping.end().await;
     });
 }
